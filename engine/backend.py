@@ -1,0 +1,114 @@
+"""The seam between the host and the worker that owns the models.
+
+The host knows only these types; `engine.workers.backend.create` is imported by name in the model thread,
+so that nothing outside `engine.workers` ever imports torch. Every method runs in the model thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from engine.protocol.specs import (
+    ChatSettings,
+    Finish,
+    MessageState,
+    ModelInfo,
+    Part,
+    ReplyStats,
+    Role,
+)
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One earlier message as the prompt sees it."""
+
+    role: Role
+    text: str
+    thinking: str = ""
+
+
+class LoadSpec(msgspec.Struct, frozen=True):
+    """Which weights to load, from where, how."""
+
+    model: ModelInfo
+    """As discovered: `path` holds config.json and safetensors."""
+    dtype: str = ""
+    """float32, bfloat16, float16; empty: what this machine does fast."""
+
+
+class ReplySpec(msgspec.Struct, frozen=True):
+    """One reply to generate."""
+
+    model: str
+    chat: str
+    """Key of the KV cache to reuse."""
+    turns: tuple[Turn, ...]
+    """Root to the user's message; the system prompt is in the settings."""
+    settings: ChatSettings
+
+
+class ReplySink(Protocol):
+    """Where a growing reply goes. Called from the model thread; must not block."""
+
+    cancelled: threading.Event
+    """Set by Stop; checked each token."""
+    answer_now: threading.Event
+    """Set by "finish thinking now"; checked each token while thinking."""
+
+    def moved(self, state: MessageState) -> None: ...
+
+    def text(self, part: Part, text: str) -> None: ...
+
+    def stats(self, stats: ReplyStats) -> None: ...
+
+
+class ReplyResult(msgspec.Struct, frozen=True):
+    """A finished reply; text and thinking are what the sink got, concatenated."""
+
+    text: str
+    thinking: str
+    finish: Finish
+    stats: ReplyStats
+    settings: ChatSettings
+    """As used: the model's defaults filled in, and the seed drawn."""
+
+
+class Backend(Protocol):
+    """Owns the loaded models and their caches. Raises EngineError for every foreseeable fault."""
+
+    def load(
+        self,
+        spec: LoadSpec,
+        progress: Callable[[float, str], None],
+        cancelled: threading.Event,
+    ) -> ModelInfo:
+        """Load and return the model's info with state `ready`, memory, device, defaults, thinking.
+
+        `progress(fraction, phase)` is called as it goes. Raises EngineError `cancelled` when cancelled.
+        """
+        ...
+
+    def unload(self, model: str) -> None:
+        """Drop the weights and all caches of a model; unknown ids are ignored."""
+        ...
+
+    def reply(self, spec: ReplySpec, sink: ReplySink) -> ReplyResult:
+        """Generate one reply, streaming into the sink. A stop or a full context still returns a result."""
+        ...
+
+    def forget(self, chat: str) -> None:
+        """Drop the KV cache of a chat."""
+        ...
+
+    def allocated(self) -> int:
+        """Bytes of weights and caches that torch holds."""
+        ...
+
+
+def completion_prompt(turns: tuple[Turn, ...]) -> str:
+    """The prompt of a base model without a chat template: the texts, one after another."""
+    return "".join(turn.text for turn in turns)

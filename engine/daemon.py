@@ -1,0 +1,196 @@
+"""The engine as a process of its own: start it, find it, stop it, and a small parent that sees how it ends.
+
+    client --start--> parent (no torch, own session) --> engine (`python -m engine.daemon run`)
+
+One engine a user: it holds an flock for its whole life, and the kernel frees that on any death.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from engine import paths
+from engine.files import write_atomic
+from engine.protocol.errors import fault
+
+LOG_KEPT = 4 << 20
+"""Bytes of log that are kept when an engine starts; a longer one moves to engine.log.1."""
+BUSY_EXIT = 3
+"""Exit code of an engine that found another one alive."""
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How an engine ended."""
+
+    pid: int
+    code: int
+    """Exit status; negative is the signal that killed it, as subprocess counts."""
+    at: float
+
+    def sentence(self) -> str:
+        """In plain words."""
+        if self.code >= 0:
+            return f"The engine ended with status {self.code}"
+        name = signal.Signals(-self.code).name if -self.code in list(signal.Signals) else "unknown"
+        hint = ", perhaps by the kernel because memory ran out" if self.code == -signal.SIGKILL else ""
+        return f"The engine was killed by signal {-self.code} ({name}){hint}"
+
+
+def start_engine() -> int:
+    """Start an engine under its parent, detached from this terminal; returns the parent's pid.
+
+    All three descriptors are redirected (an inherited one would keep an ssh session open) and the
+    output goes to the log. Raises EngineError `state_unwritable` when the state folder can't be used.
+    """
+    log_file = paths.log_path()
+    _rotate(log_file)
+    descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        parent = subprocess.Popen(
+            _command("supervise"),
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+            cwd="/",
+            env=_environment(),
+        )
+    finally:
+        os.close(descriptor)
+    return parent.pid
+
+
+def supervise() -> int:
+    """The parent: run the engine, wait, and leave a note of how it ended."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    engine = subprocess.Popen(_command("run"), stdin=subprocess.DEVNULL, cwd="/")
+    signal.signal(signal.SIGTERM, lambda *_: engine.terminate())
+    code = engine.wait()
+    if code != BUSY_EXIT:
+        write_atomic(paths.exit_path(), msgspec.json.encode(Exit(engine.pid, code, time.time())))
+    return 0
+
+
+def last_exit(pid: int, *, patience: float = 0.6) -> Exit | None:
+    """How the engine of this pid ended, once its parent has written it; None when nobody knows."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            note = msgspec.json.decode(paths.exit_path().read_bytes(), type=Exit)
+        except (OSError, msgspec.DecodeError):
+            note = None
+        if note is not None and note.pid == pid:
+            return note
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether this process exists and is no zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return True
+
+
+def lock_engine() -> IO[str]:
+    """Become the one engine: hold the lock for as long as the returned file is open.
+
+    Raises EngineError `engine_busy`, with the pid of the one that holds it.
+    """
+    file = open(paths.lock_path(), "a+", encoding="utf-8")  # noqa: SIM115 - its life is the engine's
+    os.chmod(file.name, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise fault(
+            "engine_busy",
+            f"Another engine is running (process {holder})",
+            remedy="Attach to it with `qwill`, or end it with `qwill engine stop`",
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def lock_holder() -> int | None:
+    """The pid of the running engine, or None when nobody holds the lock."""
+    try:
+        with open(paths.lock_path(), encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return int(file.read().strip() or 0) or None
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def stop_engine(seconds: float = 5.0) -> bool:
+    """End the running engine: SIGTERM, then SIGKILL. False when none runs."""
+    pid = lock_holder()
+    if pid is None:
+        return False
+    for wanted, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 2.0)):
+        try:
+            os.kill(pid, wanted)
+        except ProcessLookupError:
+            return True
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if lock_holder() != pid:
+                return True
+            time.sleep(0.02)
+    return True
+
+
+def _command(role: str) -> list[str]:
+    # -P: a folder named "engine" where the user stands must not be imported instead of ours.
+    return [sys.executable, "-P", "-m", "engine.daemon", role]
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    root = Path(__file__).resolve().parent.parent
+    if (root / "pyproject.toml").exists():
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH")]))
+    return environment
+
+
+def _rotate(path: Path) -> None:
+    if path.exists() and path.stat().st_size > LOG_KEPT:
+        os.replace(path, path.with_suffix(".log.1"))
+
+
+def main() -> int:
+    """`python -m engine.daemon supervise|run`."""
+    os.umask(0o077)
+    if sys.argv[1:] == ["supervise"]:
+        return supervise()
+    from engine.host import run_engine
+
+    return run_engine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

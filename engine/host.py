@@ -1,0 +1,265 @@
+"""The engine: one host owns the store, the models, the replies and the monitor, and answers commands."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import IO, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from engine import VERSION, daemon, paths
+from engine.backend import Backend
+from engine.bus import Bus
+from engine.chatbook import Chatbook, new_id
+from engine.lanes import Lane
+from engine.protocol import commands as c
+from engine.protocol.errors import EngineError, fault
+from engine.protocol.events import EngineChanged, Notice, Sampled
+from engine.protocol.specs import EngineInfo, MonitorSample, Snapshot
+from engine.replies import Replies
+from engine.server import Server
+from engine.shelf import Shelf
+from engine.watch import Watch
+
+log = logging.getLogger(__name__)
+IDLE_SECONDS = float(os.environ.get("QWILL_IDLE_SECONDS", "600"))
+"""An engine with no client and nothing to do leaves after so long."""
+DEMO = "demo"
+Handler = Callable[[Any], Awaitable[msgspec.Struct]]
+
+
+class Host:
+    """Wires the parts together. Lives in one asyncio loop; heavy work runs in its lanes."""
+
+    def __init__(self) -> None:
+        self.bus = Bus()
+        self.server = Server(self)
+        self.leaving = asyncio.Event()
+        self._when_idle = False
+        self._lock: IO[str] | None = None
+        self._model_lane = Lane("model")
+        self._disk_lane = Lane("disk")
+        self._book = Chatbook(self.bus)
+        self._shelf = Shelf(self.bus, self._model_lane, self._disk_lane, self._watched)
+        self._replies = Replies(self.bus, self._book, self._shelf, self._model_lane)
+        self._watch = Watch(lambda: self.server.clients > 0, self._sampled)
+        self._info = EngineInfo(new_id(), os.getpid(), VERSION, time.time(), host=platform.node())
+        self._handlers = self._table()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the lock, open the store, and begin to import torch. Raises EngineError."""
+        self._lock = daemon.lock_engine()
+        left = await self._book.open(paths.store_path())
+        if left:
+            log.warning("%d replies were cut off when the last engine ended", len(left))
+        self._watch.start()
+        self._background(self._wake_backend())
+        # Before the first client: a snapshot without models would say that there are none.
+        await self._shelf.refresh()
+
+    async def stop(self) -> None:
+        """Keep what the replies have, close the store, let go of the lock."""
+        await self._replies.close()
+        self._watch.stop()
+        await self.server.close()
+        for task in self._tasks:
+            task.cancel()
+        await self._book.close()
+        self._model_lane.close()
+        self._disk_lane.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything would be lost, or anybody would be left alone, if it ended now."""
+        return self.server.clients > 0 or self._replies.busy
+
+    def idle_exit_due(self) -> bool:
+        """Whether a client asked to leave once idle, and it is."""
+        return self._when_idle and not self._replies.busy
+
+    def _background(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _wake_backend(self) -> None:
+        try:
+            backend = await self._model_lane.run(_create_backend)
+        except Exception as error:  # an import can fail in any way; the chats stay readable without torch
+            log.exception("the model thread could not start")
+            self._shelf.backend.set_exception(_no_torch(error))
+            self._shelf.backend.exception()
+            self._torch("failed")
+            self.bus.publish(Notice("error", _no_torch(error).info))
+            return
+        self._shelf.backend.set_result(backend)
+        self._torch("ready")
+
+    def _torch(self, state: str) -> None:
+        self._info = replace(self._info, torch=state)
+        self.bus.publish(EngineChanged(self._info))
+
+    def _watched(self) -> bool:
+        return self.server.workbenches > 0
+
+    def _sampled(self, sample: MonitorSample) -> None:
+        self.bus.publish(Sampled(sample))
+
+    # --- what clients see -------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            engine=self._info,
+            models=self._shelf.infos(),
+            chats=self._book.recent(),
+            live=self._replies.live(),
+            default_model=self._default_model(),
+            monitor=self._watch.latest,
+        )
+
+    def seated(self) -> None:
+        """Somebody opened a workbench: have their model ready before they have typed."""
+        self._background(self._preload())
+
+    async def _preload(self) -> None:
+        try:
+            await self._shelf.ready(self._default_model())
+        except EngineError as error:
+            log.warning("%s", error.info.sentence())  # the model's own event has told the clients
+
+    def _default_model(self) -> str:
+        """The model of the newest chat, or the demo."""
+        known = {model.id for model in self._shelf.infos()}
+        wanted = (chat.model for chat in self._book.recent())
+        return next((model for model in wanted if model in known), DEMO)
+
+    async def handle(self, command: c.AnyCommand) -> msgspec.Struct:
+        """Answer one command; raises EngineError."""
+        return await self._handlers[type(command)](command)
+
+    def _table(self) -> dict[type, Handler]:
+        book, shelf, replies = self._book, self._shelf, self._replies
+        return {
+            c.ListModels: self._list_models,
+            c.ShowModel: lambda q: shelf.find(q.model),
+            c.LoadModel: lambda q: shelf.ready(q.model, dtype=q.dtype, evict=q.evict),
+            c.UnloadModel: lambda q: _done(shelf.unload(q.model)),
+            c.AddFolder: lambda q: shelf.add_folder(q.path),
+            c.ListChats: lambda q: book.list(q.limit, q.offset),
+            c.SearchChats: lambda q: book.search(q.query, q.limit),
+            c.ReadChat: replies.read,
+            c.NewChat: self._new_chat,
+            c.ChangeChat: self._change_chat,
+            c.DeleteChat: lambda q: _done(book.delete(q.chat, restore=q.restore)),
+            c.Send: replies.send,
+            c.Regenerate: replies.regenerate,
+            c.StopReply: self._stop_reply,
+            c.AnswerNow: self._answer_now,
+            c.Status: self._status,
+            c.Shutdown: self._shutdown,
+        }
+
+    async def _list_models(self, command: c.ListModels) -> c.ModelList:
+        return await self._shelf.listing(refresh=command.refresh)
+
+    async def _new_chat(self, command: c.NewChat) -> msgspec.Struct:
+        model = await self._shelf.find(command.model or self._default_model())
+        return await self._book.new(replace(command, model=model.id))
+
+    async def _change_chat(self, command: c.ChangeChat) -> msgspec.Struct:
+        if command.model is not None:
+            command = replace(command, model=(await self._shelf.find(command.model)).id)
+        return await self._book.change(command)
+
+    async def _stop_reply(self, command: c.StopReply) -> c.Done:
+        self._replies.stop(command.message)
+        return c.Done()
+
+    async def _answer_now(self, command: c.AnswerNow) -> c.Done:
+        self._replies.answer_now(command.message)
+        return c.Done()
+
+    async def _status(self, _: c.Status) -> EngineInfo:
+        return self._info
+
+    async def _shutdown(self, command: c.Shutdown) -> c.Done:
+        if command.when_idle:
+            self._when_idle = True
+        else:
+            self.leaving.set()
+        return c.Done()
+
+
+async def _done(work: Awaitable[Any]) -> c.Done:
+    await work
+    return c.Done()
+
+
+def _create_backend() -> Backend:
+    # By name: nothing outside engine.workers imports torch, not even for the import graph's eye.
+    return importlib.import_module("engine.workers.backend").create()
+
+
+def _no_torch(error: Exception) -> EngineError:
+    return fault(
+        "torch_failed",
+        "torch could not be imported, so no model can be loaded",
+        f"{type(error).__name__}: {error}",
+        "Run `make setup` again, or reinstall torch",
+    )
+
+
+# --- the process ----------------------------------------------------------------------------
+
+
+def run_engine() -> int:
+    """The engine's process, until idle, asked or signalled to leave. Its exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # The loop shares the interpreter with the model thread: hand over sooner than the default 5 ms.
+    sys.setswitchinterval(0.001)
+    try:
+        asyncio.run(_run())
+    except EngineError as error:
+        log.error("%s", error.info.sentence())  # the last line of the log is what a waiting client shows
+        return daemon.BUSY_EXIT if error.info.code == "engine_busy" else 1
+    # Not sys.exit: a daemon thread inside torch must not hold up the end.
+    logging.shutdown()
+    os._exit(0)
+
+
+async def _run() -> None:
+    host = Host()
+    await host.start()
+    await host.server.listen(paths.socket_path())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, host.leaving.set)
+    watcher = asyncio.create_task(_leave_when_idle(host))
+    await host.leaving.wait()
+    watcher.cancel()
+    await host.stop()
+    paths.socket_path().unlink(missing_ok=True)
+
+
+async def _leave_when_idle(host: Host) -> None:
+    quiet_since = time.monotonic()
+    while not host.idle_exit_due() and time.monotonic() - quiet_since < IDLE_SECONDS:
+        await asyncio.sleep(min(1.0, IDLE_SECONDS / 4))
+        if host.busy:
+            quiet_since = time.monotonic()
+    host.leaving.set()

@@ -1,0 +1,224 @@
+"""What a client can ask. Each command names the type of its result in `Result`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from engine.protocol.specs import ChatInfo, ChatSettings, EngineInfo, Message, ModelInfo
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The answer of a command that has nothing to say but that it worked."""
+
+
+class Command(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="do"):
+    """Base of all commands; the tag on the wire is the class's name."""
+
+    Result: ClassVar[type] = Done
+
+
+# --- models ---------------------------------------------------------------------------------
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    models: tuple[ModelInfo, ...]
+    folders: tuple[str, ...] = ()
+
+
+class ListModels(Command, frozen=True, tag=True):
+    """All models that can be found; `refresh` looks at the disk again."""
+
+    Result: ClassVar[type] = ModelList
+    refresh: bool = False
+
+
+class ShowModel(Command, frozen=True, tag=True):
+    """One model by id, name or folder."""
+
+    Result: ClassVar[type] = ModelInfo
+    model: str
+
+
+class LoadModel(Command, frozen=True, tag=True):
+    """Load a model; replies when it is ready. Progress comes as ModelLoading events."""
+
+    Result: ClassVar[type] = ModelInfo
+    model: str
+    dtype: str = ""
+    """float32, bfloat16, float16; empty: what this machine does fast."""
+    evict: bool = False
+    """Whether another loaded model may go when both do not fit."""
+
+
+class UnloadModel(Command, frozen=True, tag=True):
+    """Drop a loaded model, or cancel its load."""
+
+    model: str
+
+
+class AddFolder(Command, frozen=True, tag=True):
+    """Look for models in this folder too, now and at later starts."""
+
+    Result: ClassVar[type] = ModelList
+    path: str
+
+
+# --- chats ----------------------------------------------------------------------------------
+
+
+class ChatList(msgspec.Struct, frozen=True):
+    chats: tuple[ChatInfo, ...]
+
+
+class ListChats(Command, frozen=True, tag=True):
+    """Chats, newest first."""
+
+    Result: ClassVar[type] = ChatList
+    limit: int = 50
+    offset: int = 0
+
+
+class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message that matches a search."""
+
+    chat: str
+    title: str
+    message: str
+    part: str
+    """`answer` or `thinking`."""
+    excerpt: str
+
+
+class HitList(msgspec.Struct, frozen=True):
+    hits: tuple[Hit, ...]
+
+
+class SearchChats(Command, frozen=True, tag=True):
+    """Messages and thoughts that hold these words, best first."""
+
+    Result: ClassVar[type] = HitList
+    query: str
+    limit: int = 50
+
+
+class ChatPage(msgspec.Struct, frozen=True):
+    """A stretch of the chat's current path, oldest first. Live replies come with their text so far."""
+
+    chat: ChatInfo
+    messages: tuple[Message, ...]
+    more: bool = False
+    """Whether older messages exist before the first one here."""
+
+
+class ReadChat(Command, frozen=True, tag=True):
+    """The newest messages of a chat's path, or those before message `before`."""
+
+    Result: ClassVar[type] = ChatPage
+    chat: str
+    before: str | None = None
+    limit: int = 100
+
+
+class NewChat(Command, frozen=True, tag=True):
+    """An empty chat. It appears in the list with its first message."""
+
+    Result: ClassVar[type] = ChatInfo
+    model: str = ""
+    settings: ChatSettings = ChatSettings()
+    saved: bool = True
+
+
+class ChangeChat(Command, frozen=True, tag=True):
+    """Set what is not None."""
+
+    Result: ClassVar[type] = ChatInfo
+    chat: str
+    title: str | None = None
+    model: str | None = None
+    settings: ChatSettings | None = None
+    draft: str | None = None
+
+
+class DeleteChat(Command, frozen=True, tag=True):
+    """Move a chat to the trash; `restore` brings it back."""
+
+    chat: str
+    restore: bool = False
+
+
+# --- replies --------------------------------------------------------------------------------
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The user's message is stored, the reply is queued (its text comes as TextDelta events)."""
+
+    chat: ChatInfo
+    user: Message
+    reply: Message
+
+
+class Send(Command, frozen=True, tag=True):
+    """Say something in a chat. Answered once the message is stored, before the reply starts."""
+
+    Result: ClassVar[type] = Sent
+    chat: str
+    text: str
+    evict: bool = False
+
+
+class Regenerate(Command, frozen=True, tag=True):
+    """Another version of a reply, beside the old one."""
+
+    Result: ClassVar[type] = Message
+    chat: str
+    message: str
+
+
+class StopReply(Command, frozen=True, tag=True):
+    """End a reply and keep its text; a queued one is cancelled."""
+
+    message: str
+
+
+class AnswerNow(Command, frozen=True, tag=True):
+    """Tell a thinking reply to stop thinking and answer."""
+
+    message: str
+
+
+# --- the engine -----------------------------------------------------------------------------
+
+
+class Status(Command, frozen=True, tag=True):
+    """The engine itself."""
+
+    Result: ClassVar[type] = EngineInfo
+
+
+class Shutdown(Command, frozen=True, tag=True):
+    """Leave: at once (replies are kept as far as they are), or when nothing is under way."""
+
+    when_idle: bool = False
+
+
+AnyCommand = (
+    ListModels
+    | ShowModel
+    | LoadModel
+    | UnloadModel
+    | AddFolder
+    | ListChats
+    | SearchChats
+    | ReadChat
+    | NewChat
+    | ChangeChat
+    | DeleteChat
+    | Send
+    | Regenerate
+    | StopReply
+    | AnswerNow
+    | Status
+    | Shutdown
+)

@@ -1,0 +1,157 @@
+"""What the engine tells its clients. Each class declares how it may be merged while it waits."""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar, Literal
+
+import msgspec
+
+from engine.protocol.errors import ErrorInfo
+from engine.protocol.specs import (
+    ChatInfo,
+    EngineInfo,
+    Message,
+    MessageState,
+    ModelInfo,
+    MonitorSample,
+    Part,
+    ReplyStats,
+)
+
+
+class Delivery(enum.Enum):
+    """How an event may be treated while it waits in a slow client's outbox."""
+
+    EXACT = "exact"
+    """Committed to the store before it is sent, and never dropped."""
+    JOIN = "join"
+    """Concatenated with its neighbour of the same key."""
+    LATEST = "latest"
+    """The newest of its key replaces the one that waits."""
+
+
+class Body(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
+    """Base of all events; the tag on the wire is the class's name."""
+
+    delivery: ClassVar[Delivery] = Delivery.EXACT
+
+    def key(self) -> str:
+        """What LATEST and JOIN compare."""
+        return type(self).__name__
+
+
+# --- the engine and its models --------------------------------------------------------------
+
+
+class EngineChanged(Body, frozen=True, tag=True):
+    engine: EngineInfo
+
+
+class ModelChanged(Body, frozen=True, tag=True):
+    """A model appeared, became ready, was unloaded, or failed to load (with the error)."""
+
+    model: ModelInfo
+    error: ErrorInfo | None = None
+
+
+class ModelLoading(Body, frozen=True, tag=True):
+    """Progress of a load, 0 to 1, with the phase in words."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    model: str
+    progress: float
+    phase: str = ""
+
+    def key(self) -> str:
+        return f"ModelLoading/{self.model}"
+
+
+class Notice(Body, frozen=True, tag=True):
+    """Something the person should know that belongs to no request."""
+
+    level: Literal["info", "warning", "error"]
+    info: ErrorInfo
+
+
+# --- chats and replies ----------------------------------------------------------------------
+
+
+class ChatChanged(Body, frozen=True, tag=True):
+    """A chat is new, or its title, model, settings or head changed."""
+
+    chat: ChatInfo
+
+
+class ChatGone(Body, frozen=True, tag=True):
+    chat: str
+
+
+class MessageAdded(Body, frozen=True, tag=True):
+    """A message joined the tree; a reply comes first as a queued, empty one."""
+
+    message: Message
+
+
+class ReplyMoved(Body, frozen=True, tag=True):
+    """A live reply went on to its next state."""
+
+    chat: str
+    message: str
+    state: MessageState
+
+
+class TextDelta(Body, frozen=True, tag=True):
+    """More text of a reply. `offset` counts the code points before it, so that replays are idempotent."""
+
+    delivery: ClassVar[Delivery] = Delivery.JOIN
+    chat: str
+    message: str
+    part: Part
+    offset: int
+    text: str
+
+    def key(self) -> str:
+        return f"TextDelta/{self.message}/{self.part}"
+
+
+class ReplyProgress(Body, frozen=True, tag=True):
+    """Statistics of a growing reply."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    chat: str
+    message: str
+    stats: ReplyStats
+
+    def key(self) -> str:
+        return f"ReplyProgress/{self.message}"
+
+
+class ReplyDone(Body, frozen=True, tag=True):
+    """A reply is complete as it stands in the store."""
+
+    message: Message
+
+
+# --- the machine ----------------------------------------------------------------------------
+
+
+class Sampled(Body, frozen=True, tag=True):
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    sample: MonitorSample
+
+
+AnyBody = (
+    EngineChanged
+    | ModelChanged
+    | ModelLoading
+    | Notice
+    | ChatChanged
+    | ChatGone
+    | MessageAdded
+    | ReplyMoved
+    | TextDelta
+    | ReplyProgress
+    | ReplyDone
+    | Sampled
+)

@@ -1,0 +1,202 @@
+"""The nouns of the protocol: models, chats, messages, settings, samples. Plain data, no behaviour."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from engine.protocol.errors import ErrorInfo
+
+Role = Literal["system", "user", "assistant"]
+Part = Literal["thinking", "answer"]
+ThinkingKind = Literal["switchable", "always", "never"]
+"""Whether a model's thinking can be turned off, is always on, or does not exist."""
+Finish = Literal["stop", "length", "context", "cancelled", "failed", "interrupted"]
+"""Why a reply ended: a stop token, max_tokens, a full context, the user, an error, a dead engine."""
+MessageState = Literal["queued", "loading", "prefill", "thinking", "answering", "done"]
+"""Where a message stands; a user's message is always `done`. `finish` says how a done reply ended."""
+LIVE_STATES: tuple[MessageState, ...] = ("queued", "loading", "prefill", "thinking", "answering")
+
+
+class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Sampling of one reply. None means: the model's own generation_config decides."""
+
+    temperature: float | None = None
+    """0 is greedy (argmax)."""
+    top_k: int | None = None
+    """0 turns it off."""
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    """None draws a new one for each reply; the one drawn is stored with the reply."""
+    max_tokens: int | None = None
+    """New tokens at most, thinking included; None means up to the context."""
+
+
+class ChatSettings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything beside the messages that shapes a chat's replies."""
+
+    system: str = ""
+    think: bool = True
+    """Wanted; a model that cannot switch ignores it, and says so."""
+    think_budget: int | None = None
+    """Thinking tokens at most before the model is told to answer; None is no cap."""
+    sampling: Sampling = Sampling()
+    adapter: str = ""
+    """Id of the active adapter; empty is the base alone."""
+
+
+class ReplyStats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Telemetry that rides with a reply. Times in seconds unless named otherwise."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt, how many were found in the KV cache."""
+    tokens: int = 0
+    """New tokens, thinking included."""
+    thinking_tokens: int = 0
+    thinking_s: float = 0.0
+    ttft_ms: float = 0.0
+    """From the start of prefill to the first new token."""
+    tokens_per_s: float = 0.0
+    """Of the decode alone, prefill excluded."""
+    context_used: int = 0
+    context_size: int = 0
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One node of a chat's tree."""
+
+    id: str
+    chat: str
+    role: Role
+    text: str = ""
+    """Exactly what was typed or decoded; never cleaned up."""
+    thinking: str = ""
+    parent: str | None = None
+    state: MessageState = "done"
+    created: float = 0.0
+    """Unix time in seconds."""
+    model: str = ""
+    """Id of the model that answered, or will."""
+    adapter: str = ""
+    settings: ChatSettings | None = None
+    """As used for this reply, defaults of the model filled in, the seed too."""
+    finish: Finish | None = None
+    stats: ReplyStats | None = None
+    error: ErrorInfo | None = None
+    version: int = 1
+    """1-based place among its siblings (same parent and role)."""
+    versions: int = 1
+
+    @property
+    def live(self) -> bool:
+        """Whether it is still to be written or growing."""
+        return self.state != "done"
+
+
+class ChatInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row of the chats list."""
+
+    id: str
+    title: str = ""
+    model: str = ""
+    created: float = 0.0
+    updated: float = 0.0
+    head: str | None = None
+    """Id of the leaf of the path shown."""
+    settings: ChatSettings = ChatSettings()
+    draft: str = ""
+    saved: bool = True
+    """False: lives in memory only (one-shot or incognito)."""
+
+
+class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One model, as far as config.json and the safetensors headers tell, and its state in the engine."""
+
+    id: str
+    """`demo`, a hub id such as `Qwen/Qwen3-0.6B`, or an absolute folder path."""
+    name: str
+    source: Literal["demo", "hub", "folder"] = "folder"
+    path: str = ""
+    family: str = ""
+    """config.model_type, e.g. `qwen3`."""
+    parameters: int = 0
+    bytes_on_disk: int = 0
+    context: int = 0
+    """Tokens at most (max_position_embeddings)."""
+    dtype: str = ""
+    thinking: ThinkingKind = "never"
+    chat: bool = True
+    """False: a base model without a chat template; it opens in completion mode."""
+    support: Literal["tested", "untested", "unsupported"] = "tested"
+    why: str = ""
+    """One sentence when untested, unsupported or without a chat template."""
+    state: Literal["available", "loading", "ready"] = "available"
+    progress: float = 0.0
+    """0 to 1 while loading."""
+    memory: int = 0
+    """Bytes of weights held while ready."""
+    device: str = ""
+    defaults: Sampling = Sampling()
+    """From the model's own generation_config, once loaded."""
+    load_dtype: str = ""
+
+
+class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One GPU at one moment. Bytes; None is unknown, with the reason in `why`."""
+
+    name: str
+    kind: Literal["nvidia", "amd", "apple", "intel"]
+    vram_total: int | None = None
+    vram_used: int | None = None
+    gtt_total: int | None = None
+    gtt_used: int | None = None
+    busy: float | None = None
+    """0 to 1."""
+    why: str = ""
+
+
+class MonitorSample(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the machine holds at one moment. Bytes."""
+
+    at: float = 0.0
+    ram_total: int = 0
+    ram_available: int = 0
+    swap_total: int = 0
+    swap_used: int = 0
+    engine_rss: int = 0
+    cpu: float = 0.0
+    """0 to 1 over all cores."""
+    engine_cpu: float = 0.0
+    """In cores: 2.0 is two cores full."""
+    cores: int = 1
+    gpus: tuple[GpuSample, ...] = ()
+
+
+class EngineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The engine itself."""
+
+    id: str
+    """New at each start."""
+    pid: int
+    version: str
+    started: float
+    host: str = ""
+    torch: Literal["loading", "ready", "failed"] = "loading"
+    """Whether the model thread has imported torch yet."""
+
+
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that a client needs to draw its first screen; every later event follows it."""
+
+    engine: EngineInfo
+    models: tuple[ModelInfo, ...] = ()
+    chats: tuple[ChatInfo, ...] = ()
+    """The newest 50."""
+    live: tuple[Message, ...] = ()
+    """Replies waiting or growing, with their text so far."""
+    default_model: str = "demo"
+    monitor: MonitorSample | None = None

@@ -1,0 +1,24 @@
+"""Every test runs in folders of its own, offline."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A short private home (a socket's path is limited), with XDG folders and Hugging Face's cache in it."""
+    folder = Path(tempfile.mkdtemp(prefix="qw-"))
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("STATE", "DATA", "CONFIG", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
+    monkeypatch.setenv("HF_HOME", str(folder / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
