@@ -40,7 +40,7 @@ class Chatbook:
     async def open(self, path: Path) -> list[Message]:
         """Open both stores; returns the replies that a killed engine left unfinished, now closed."""
         self._disk = await self._lane.run(Store.open, path)
-        self._memory = await self._lane.run(Store.in_memory)
+        self._memory = await self._lane.run(Store.memory)
         left = await self._call(self._disk.recover)
         self._recent = {chat.id: chat for chat in await self._call(self._disk.chats, RECENT, 0)}
         return left
@@ -106,15 +106,14 @@ class Chatbook:
     async def add(self, *messages: Message) -> ChatInfo:
         """Store messages in order, the last one as the chat's head, and tell everyone."""
         store = self._store(messages[0].chat)
-        for message in messages:
-            await self._call(store.add_message, message)
+        added = [await self._call(store.add_message, message) for message in messages]
         chat = await self.chat(messages[0].chat)
         if not chat.title and messages[0].role == "user":
             chat = replace(chat, title=title_of(messages[0].text))
             await self._call(store.change_chat, chat)
         self._publish(chat)
-        for message in messages:
-            self._bus.publish(MessageAdded(await self.message(chat.id, message.id)))
+        for message in added:
+            self._bus.publish(MessageAdded(message))
         return chat
 
     async def message(self, chat: str, message: str) -> Message:
@@ -131,9 +130,7 @@ class Chatbook:
 
     async def finish(self, message: Message) -> Message:
         """Write a reply as it ended; returns it with its place among its versions."""
-        store = self._store(message.chat)
-        await self._call(store.finish, message)
-        return await self._call(store.message, message.id)
+        return await self._call(self._store(message.chat).finish, message)
 
     # --- inside -----------------------------------------------------------------------------
 

@@ -38,7 +38,9 @@ class Exit(msgspec.Struct, frozen=True):
 
     def sentence(self) -> str:
         """In plain words."""
-        if self.code >= 0:
+        if self.code == 0:
+            return "The engine was stopped"
+        if self.code > 0:
             return f"The engine ended with status {self.code}"
         name = signal.Signals(-self.code).name if -self.code in list(signal.Signals) else "unknown"
         hint = ", perhaps by the kernel because memory ran out" if self.code == -signal.SIGKILL else ""

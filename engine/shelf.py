@@ -15,7 +15,7 @@ from engine.backend import Backend, LoadSpec
 from engine.bus import Bus
 from engine.lanes import Lane
 from engine.models.discover import discover, find
-from engine.models.folders import add_folder, folders
+from engine.models.folders import add_folder, load_folders
 from engine.protocol.commands import ModelList
 from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.protocol.events import ModelChanged, ModelLoading
@@ -47,7 +47,7 @@ class Shelf:
 
     async def refresh(self) -> ModelList:
         """Look at the disk again; what is loaded keeps its state."""
-        where = await self._disk.run(folders)
+        where = await self._disk.run(load_folders)
         found = await self._disk.run(discover, where)
         kept = {m.id: m for m in self._models.values() if m.state != "available"}
         self._models = {m.id: kept.pop(m.id, m) for m in found} | kept
@@ -57,7 +57,7 @@ class Shelf:
         """All models; looks at the disk first when asked to, or when nobody has yet."""
         if refresh or not self._models:
             return await self.refresh_and_tell()
-        return ModelList(self.infos(), tuple(str(path) for path in await self._disk.run(folders)))
+        return ModelList(self.infos(), tuple(str(path) for path in await self._disk.run(load_folders)))
 
     async def refresh_and_tell(self) -> ModelList:
         """Refresh, and publish every model."""
