@@ -6,6 +6,16 @@ from typing import ClassVar
 
 import msgspec
 
+from engine.protocol.runs import (
+    AdapterInfo,
+    Dataset,
+    DatasetReport,
+    Estimate,
+    PhaseMark,
+    RunInfo,
+    StepPoint,
+    TrainSpec,
+)
 from engine.protocol.specs import ChatInfo, ChatSettings, EngineInfo, Message, ModelInfo
 
 
@@ -188,6 +198,97 @@ class AnswerNow(Command, frozen=True, tag=True):
     message: str
 
 
+# --- training -------------------------------------------------------------------------------
+
+
+class DatasetList(msgspec.Struct, frozen=True):
+    datasets: tuple[Dataset, ...]
+
+
+class ListDatasets(Command, frozen=True, tag=True):
+    """The datasets that come with Qwill."""
+
+    Result: ClassVar[type] = DatasetList
+
+
+class CheckData(Command, frozen=True, tag=True):
+    """Read a dataset and name what is wrong, by line and key. Needs no model."""
+
+    Result: ClassVar[type] = DatasetReport
+    data: str
+
+
+class EstimateRun(Command, frozen=True, tag=True):
+    """What a run would take, before it starts. Tokenises the data; loads no weights."""
+
+    Result: ClassVar[type] = Estimate
+    spec: TrainSpec
+
+
+class StartRun(Command, frozen=True, tag=True):
+    """Store a run and queue it. Answered at once; refuses a spec or data that cannot work."""
+
+    Result: ClassVar[type] = RunInfo
+    spec: TrainSpec
+
+
+class RunList(msgspec.Struct, frozen=True):
+    runs: tuple[RunInfo, ...]
+
+
+class ListRuns(Command, frozen=True, tag=True):
+    """All runs, newest first."""
+
+    Result: ClassVar[type] = RunList
+
+
+class RunPage(msgspec.Struct, frozen=True):
+    """A run and a stretch of its event log, oldest first."""
+
+    run: RunInfo
+    points: tuple[StepPoint, ...]
+    marks: tuple[PhaseMark, ...]
+    more: bool = False
+    """Whether points follow the last one here."""
+    log: str = ""
+    """Path of the event log."""
+
+
+class ReadRun(Command, frozen=True, tag=True):
+    """A run's curve from step `since` on."""
+
+    Result: ClassVar[type] = RunPage
+    run: str
+    since: int = 0
+    limit: int = 4000
+
+
+class StopRun(Command, frozen=True, tag=True):
+    """End a run after its present step; `save` keeps the adapter as it is."""
+
+    Result: ClassVar[type] = RunInfo
+    run: str
+    save: bool = True
+
+
+class DeleteRun(Command, frozen=True, tag=True):
+    """Move an ended run to the trash, adapter and all; `restore` brings it back."""
+
+    run: str
+    restore: bool = False
+
+
+class AdapterList(msgspec.Struct, frozen=True):
+    adapters: tuple[AdapterInfo, ...]
+
+
+class ListAdapters(Command, frozen=True, tag=True):
+    """All adapters that can be found, each with the base that it fits."""
+
+    Result: ClassVar[type] = AdapterList
+    refresh: bool = False
+
+
 # --- the engine -----------------------------------------------------------------------------
 
 
@@ -219,6 +320,15 @@ AnyCommand = (
     | Regenerate
     | StopReply
     | AnswerNow
+    | ListDatasets
+    | CheckData
+    | EstimateRun
+    | StartRun
+    | ListRuns
+    | ReadRun
+    | StopRun
+    | DeleteRun
+    | ListAdapters
     | Status
     | Shutdown
 )

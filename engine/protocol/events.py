@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.runs import AdapterInfo, PhaseMark, RunInfo, StepPoint
 from engine.protocol.specs import (
     ChatInfo,
     EngineInfo,
@@ -133,6 +134,40 @@ class ReplyDone(Body, frozen=True, tag=True):
     message: Message
 
 
+# --- runs -----------------------------------------------------------------------------------
+
+
+class RunChanged(Body, frozen=True, tag=True):
+    """A run is new, or its state, phase, name or adapter changed."""
+
+    run: RunInfo
+
+
+class RunStepped(Body, frozen=True, tag=True):
+    """One line of a run's event log, written there before it is sent."""
+
+    run: str
+    point: StepPoint
+    eta_s: float | None = None
+
+
+class RunMarked(Body, frozen=True, tag=True):
+    """A phase of a run begins."""
+
+    run: str
+    mark: PhaseMark
+
+
+class RunGone(Body, frozen=True, tag=True):
+    run: str
+
+
+class AdaptersChanged(Body, frozen=True, tag=True):
+    """The whole list, after a run ended or a folder was added."""
+
+    adapters: tuple[AdapterInfo, ...]
+
+
 # --- the machine ----------------------------------------------------------------------------
 
 
@@ -153,5 +188,10 @@ AnyBody = (
     | TextDelta
     | ReplyProgress
     | ReplyDone
+    | RunChanged
+    | RunStepped
+    | RunMarked
+    | RunGone
+    | AdaptersChanged
     | Sampled
 )

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.runs import AdapterInfo, RunInfo
 
 Role = Literal["system", "user", "assistant"]
 Part = Literal["thinking", "answer"]
@@ -199,4 +200,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     live: tuple[Message, ...] = ()
     """Replies waiting or growing, with their text so far."""
     default_model: str = "demo"
+    runs: tuple[RunInfo, ...] = ()
+    """The newest 50."""
+    adapters: tuple[AdapterInfo, ...] = ()
     monitor: MonitorSample | None = None

@@ -7,7 +7,7 @@ import typing
 import msgspec
 import pytest
 
-from engine.protocol import commands, events, specs, wire
+from engine.protocol import commands, events, runs, specs, wire
 from engine.protocol.errors import EngineError, ErrorInfo
 
 MESSAGE = specs.Message("m", "c", "assistant", text="ünï\u2028 \x1b[0m", stats=specs.ReplyStats(tokens=3))
@@ -24,6 +24,10 @@ SAMPLES: dict[type, object] = {
     specs.ChatInfo: specs.ChatInfo("c"),
     specs.ReplyStats: specs.ReplyStats(tokens=1),
     specs.MonitorSample: specs.MonitorSample(gpus=(specs.GpuSample("a", "amd"),)),
+    runs.TrainSpec: runs.TrainSpec("demo", "shipped:x"),
+    runs.RunInfo: runs.RunInfo("r", runs.TrainSpec("demo", "d")),
+    runs.StepPoint: runs.StepPoint(1, loss=0.5),
+    runs.PhaseMark: runs.PhaseMark("load", 1.0),
     ErrorInfo: ErrorInfo("code", "title"),
 }
 
@@ -34,7 +38,8 @@ def example(kind: type[msgspec.Struct]) -> msgspec.Struct:
         if field.required:
             wanted = field.type
             options = typing.get_args(wanted) if typing.get_origin(wanted) is typing.Literal else None
-            values[field.name] = options[0] if options else SAMPLES[wanted]
+            listed = typing.get_origin(wanted) is tuple
+            values[field.name] = () if listed else options[0] if options else SAMPLES[wanted]
     return kind(**values)
 
 

@@ -1,0 +1,1 @@
+"""A chat turn: from history to prompt, and from decoded text to thinking and answer."""

@@ -1,0 +1,79 @@
+"""`run.toml`: a TrainSpec as a file that a person can read, change and run again."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from engine.protocol.errors import EngineError, fault
+from engine.protocol.runs import TrainSpec
+
+BOUNDS: dict[str, tuple[float, float]] = {
+    "rank": (1, 1024),
+    "alpha": (0, 4096),
+    "dropout": (0, 0.9),
+    "steps": (0, 1_000_000),
+    "epochs": (0, 1000),
+    "batch": (1, 1024),
+    "accumulate": (1, 4096),
+    "length": (16, 1 << 20),
+    "rate": (1e-8, 1),
+    "warmup": (0, 1),
+    "weight_decay": (0, 1),
+    "clip": (0, 1e6),
+    "eval_fraction": (0, 0.5),
+    "eval_every": (0, 1_000_000),
+}
+"""Smallest and largest sensible value of each number."""
+
+
+def checked(spec: TrainSpec) -> TrainSpec:
+    """The spec itself; raises EngineError `spec_wrong` that names the key, its value and its bounds."""
+    for key, (low, high) in BOUNDS.items():
+        value = getattr(spec, key)
+        if not low <= value <= high:
+            raise fault(
+                "spec_wrong",
+                f"{key} is {value}, and must lie between {low:g} and {high:g}",
+                remedy=f"Change `{key}`; leave it out for the default {getattr(DEFAULTS, key):g}",
+            )
+    if not spec.steps and not spec.epochs:
+        raise fault("spec_wrong", "Both steps and epochs are 0", remedy="Set one of them")
+    return spec
+
+
+DEFAULTS = TrainSpec("", "")
+
+
+def load_spec(path: Path) -> TrainSpec:
+    """Read a run.toml; raises EngineError `spec_wrong` or `spec_unreadable` with the place of the fault."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise fault("spec_unreadable", f"{path} cannot be read", str(error)) from error
+    try:
+        return checked(msgspec.convert(values, TrainSpec))
+    except msgspec.ValidationError as error:
+        raise _wrong(path, error) from error
+
+
+def dump_spec(spec: TrainSpec) -> bytes:
+    """The spec as TOML, every key written out so that a later default changes nothing."""
+    lines = [f"{field} = {_toml(getattr(spec, field))}" for field in TrainSpec.__struct_fields__]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _toml(value: object) -> str:
+    # JSON's strings and numbers are TOML's too, once DEL is escaped.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+
+
+def _wrong(path: Path, error: msgspec.ValidationError) -> EngineError:
+    return fault(
+        "spec_wrong",
+        f"{path.name} is not a run",
+        str(error),
+        f"Keys are: {', '.join(TrainSpec.__struct_fields__)}",
+    )

@@ -1,0 +1,1 @@
+"""Models on this machine: found, described and named without torch."""

@@ -1,0 +1,96 @@
+"""Finds adapters (PEFT folders) and the base that each one fits. Reads small files and headers; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from engine.models.fingerprint import fingerprint
+from engine.models.headers import Broken, read_json
+from engine.protocol.runs import AdapterInfo
+from engine.protocol.specs import ModelInfo
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+NOTE = "qwill.json"
+"""Our own note beside PEFT's files: the base's fingerprint, the run, the loss."""
+DEPTH = 2
+"""Folders below an added one that are searched."""
+
+
+def find_adapters(
+    runs: Path, folders: Iterable[Path], models: Iterable[ModelInfo]
+) -> tuple[AdapterInfo, ...]:
+    """All adapters of the runs and below the added folders, newest first. A broken one says why."""
+    models = tuple(models)
+    found = {}
+    for folder in [*sorted(runs.glob("*/adapter")), *_below(folders)]:
+        info = describe_adapter(folder, models)
+        found.setdefault(info.path, info)
+    return tuple(sorted(found.values(), key=lambda info: -info.created))
+
+
+def describe_adapter(folder: Path, models: tuple[ModelInfo, ...]) -> AdapterInfo:
+    """What a list needs to know about one adapter; `why` says what is wrong with it."""
+    run = folder.parent.name if folder.name == "adapter" else ""
+    path = str(folder.resolve())
+    blank = AdapterInfo(id=run or path, name=run or folder.name, path=path)
+    try:
+        config = read_json(folder / CONFIG)
+        note = read_json(folder / NOTE) if (folder / NOTE).is_file() else {}
+        status = (folder / WEIGHTS).stat()
+    except Broken as error:
+        return _refused(blank, str(error))
+    except OSError:
+        return _refused(blank, f"Its {WEIGHTS} is missing; pickled .bin adapters are refused")
+    base, why = _base(config, note, models)
+    return AdapterInfo(
+        id=blank.id,
+        name=_text(note, "name") or blank.name,
+        path=path,
+        base=base,
+        base_name=_text(config, "base_model_name_or_path"),
+        method=_method(config),
+        rank=config["r"] if isinstance(config.get("r"), int) else 0,
+        bytes_on_disk=status.st_size,
+        created=status.st_mtime,
+        version=f"{status.st_mtime_ns:x}-{status.st_size:x}",
+        loss=note["loss"] if isinstance(note.get("loss"), float) else None,
+        why=why,
+    )
+
+
+def _base(config: dict[str, Any], note: dict[str, Any], models: tuple[ModelInfo, ...]) -> tuple[str, str]:
+    """(id of the base, why not): by fingerprint where the adapter has one, else by the name it gives."""
+    wanted, named = _text(note, "base_fingerprint"), _text(config, "base_model_name_or_path")
+    if _text(config, "peft_type") != "LORA":
+        return "", f"Its method {_text(config, 'peft_type') or 'without a name'} is not LoRA"
+    usable = [model for model in models if model.support != "unsupported"]
+    for model in usable:
+        if fingerprint(Path(model.path)) == wanted if wanted else named in (model.id, model.path, model.name):
+            return model.id, ""
+    return "", f"Its base {named or 'model'} is not here; add its folder"
+
+
+def _method(config: dict[str, Any]) -> str:
+    if config.get("use_dora"):
+        return "dora"
+    return "rslora" if config.get("use_rslora") else "lora"
+
+
+def _refused(info: AdapterInfo, why: str) -> AdapterInfo:
+    return AdapterInfo(id=info.id, name=info.name, path=info.path, why=why)
+
+
+def _below(folders: Iterable[Path]) -> list[Path]:
+    found = []
+    for folder in folders:
+        for depth in range(DEPTH + 1):
+            found += [config.parent for config in sorted(folder.glob("*/" * depth + CONFIG))]
+    return found
+
+
+def _text(table: dict[str, Any], key: str) -> str:
+    value = table.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,61 @@
+"""The seam between the host and the worker that trains, free of torch like engine.backend."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+import msgspec
+
+from engine.protocol.runs import Estimate, Phase, PhaseMark, StepPoint, TrainSpec
+from engine.protocol.specs import ModelInfo
+
+
+class RunJob(msgspec.Struct, frozen=True):
+    """One run as the worker gets it."""
+
+    id: str
+    folder: str
+    """Absolute; the adapter is written to `folder/adapter`."""
+    spec: TrainSpec
+    """With name, alpha and the like filled in."""
+    model: ModelInfo
+    data: str
+    """Absolute path of the dataset."""
+
+
+class RunSink(Protocol):
+    """Where a run reports. Called from the training thread; returns once the line is on disk."""
+
+    stopped: threading.Event
+    """Set to end after the present step."""
+
+    def sized(self, steps: int) -> None:
+        """The number of optimiser steps is known."""
+        ...
+
+    def phase(self, phase: Phase, step: int = 0) -> PhaseMark: ...
+
+    def point(self, point: StepPoint) -> None: ...
+
+
+class RunOutcome(msgspec.Struct, frozen=True):
+    """How a run ended."""
+
+    step: int
+    adapter: str = ""
+    """Folder of the adapter; empty when nothing was saved."""
+    loss: float | None = None
+    eval_loss: float | None = None
+
+
+class Trainer(Protocol):
+    """Trains on the weights that the backend holds. Raises EngineError for every foreseeable fault."""
+
+    def estimate(self, spec: TrainSpec, model: ModelInfo, data: str) -> Estimate:
+        """Tokenises the data and counts; runs in the training thread and touches no weights."""
+        ...
+
+    def train(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> RunOutcome:
+        """Run to the end, or until stopped; an adapter is saved at each evaluation and at the end."""
+        ...
