@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from engine.protocol.runs import AdapterInfo
 from engine.protocol.specs import (
     ChatSettings,
     Finish,
@@ -21,6 +22,7 @@ from engine.protocol.specs import (
     ReplyStats,
     Role,
 )
+from engine.training import Trainer
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -49,6 +51,8 @@ class ReplySpec(msgspec.Struct, frozen=True):
     turns: tuple[Turn, ...]
     """Root to the user's message; the system prompt is in the settings."""
     settings: ChatSettings
+    adapter: AdapterInfo | None = None
+    """The one that `settings.adapter` names; None is the base alone."""
 
 
 class ReplySink(Protocol):
@@ -79,6 +83,9 @@ class ReplyResult(msgspec.Struct, frozen=True):
 
 class Backend(Protocol):
     """Owns the loaded models and their caches. Raises EngineError for every foreseeable fault."""
+
+    trainer: Trainer
+    """Its methods run in the training thread."""
 
     def load(
         self,

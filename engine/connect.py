@@ -44,7 +44,9 @@ async def connect(target: Target | None = None, *, workbench: bool = False, star
                 raise EngineLost(NOT_RUNNING)
             parent = daemon.start_engine() if daemon.lock_holder() is None else 0
         elif time.monotonic() > deadline or (parent and not daemon.alive(parent)):
-            raise EngineDead(_did_not_start())
+            if time.monotonic() > deadline or daemon.lock_holder() is None:
+                raise EngineDead(_did_not_start())
+            parent = 0  # another client's engine was first; it answers in a moment
         await asyncio.sleep(0.02)
 
 

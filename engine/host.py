@@ -26,6 +26,7 @@ from engine.protocol.errors import EngineError, fault
 from engine.protocol.events import EngineChanged, Notice, Sampled
 from engine.protocol.specs import EngineInfo, MonitorSample, Snapshot
 from engine.replies import Replies
+from engine.runs.runner import Runner
 from engine.server import Server
 from engine.shelf import Shelf
 from engine.watch import Watch
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = float(os.environ.get("QWILL_IDLE_SECONDS", "600"))
 """An engine with no client and nothing to do leaves after so long."""
 DEMO = "demo"
+RECENT_RUNS = 50
+"""Runs in a snapshot."""
 Handler = Callable[[Any], Awaitable[msgspec.Struct]]
 
 
@@ -47,10 +50,13 @@ class Host:
         self._when_idle = False
         self._lock: IO[str] | None = None
         self._model_lane = Lane("model")
+        self._training_lane = Lane("training")
         self._disk_lane = Lane("disk")
         self._book = Chatbook(self.bus)
         self._shelf = Shelf(self.bus, self._model_lane, self._disk_lane, self._watched)
-        self._replies = Replies(self.bus, self._book, self._shelf, self._model_lane)
+        self._runner = Runner(self.bus, self._shelf, self._training_lane, self._disk_lane)
+        self._shelf.trained = lambda: self._runner.model
+        self._replies = Replies(self.bus, self._book, self._shelf, self._runner.adapters, self._model_lane)
         self._watch = Watch(lambda: self.server.clients > 0, self._sampled)
         self._info = EngineInfo(new_id(), os.getpid(), VERSION, time.time(), host=platform.node())
         self._handlers = self._table()
@@ -68,16 +74,19 @@ class Host:
         self._background(self._wake_backend())
         # Before the first client: a snapshot without models would say that there are none.
         await self._shelf.refresh()
+        await self._runner.open()
 
     async def stop(self) -> None:
         """Keep what the replies have, close the store, let go of the lock."""
         await self._replies.close()
+        await self._runner.close()
         self._watch.stop()
         await self.server.close()
         for task in self._tasks:
             task.cancel()
         await self._book.close()
         self._model_lane.close()
+        self._training_lane.close()
         self._disk_lane.close()
         if self._lock is not None:
             self._lock.close()
@@ -85,11 +94,15 @@ class Host:
     @property
     def busy(self) -> bool:
         """Whether anything would be lost, or anybody would be left alone, if it ended now."""
-        return self.server.clients > 0 or self._replies.busy
+        return self.server.clients > 0 or self._at_work
+
+    @property
+    def _at_work(self) -> bool:
+        return self._replies.busy or self._runner.busy
 
     def idle_exit_due(self) -> bool:
         """Whether a client asked to leave once idle, and it is."""
-        return self._when_idle and not self._replies.busy
+        return self._when_idle and not self._at_work
 
     def _background(self, work: Awaitable[Any]) -> None:
         task = asyncio.ensure_future(work)
@@ -127,6 +140,8 @@ class Host:
             models=self._shelf.infos(),
             chats=self._book.recent(),
             live=self._replies.live(),
+            runs=self._runner.infos()[:RECENT_RUNS],
+            adapters=self._runner.adapters.infos(),
             default_model=self._default_model(),
             monitor=self._watch.latest,
         )
@@ -152,12 +167,12 @@ class Host:
         return await self._handlers[type(command)](command)
 
     def _table(self) -> dict[type, Handler]:
-        book, shelf, replies = self._book, self._shelf, self._replies
+        book, shelf, replies, runner = self._book, self._shelf, self._replies, self._runner
         return {
             c.ListModels: self._list_models,
             c.ShowModel: lambda q: shelf.find(q.model),
             c.LoadModel: lambda q: shelf.ready(q.model, dtype=q.dtype, evict=q.evict),
-            c.UnloadModel: lambda q: _done(shelf.unload(q.model)),
+            c.UnloadModel: self._unload,
             c.AddFolder: lambda q: shelf.add_folder(q.path),
             c.ListChats: lambda q: book.list(q.limit, q.offset),
             c.SearchChats: lambda q: book.search(q.query, q.limit),
@@ -169,6 +184,15 @@ class Host:
             c.Regenerate: replies.regenerate,
             c.StopReply: self._stop_reply,
             c.AnswerNow: self._answer_now,
+            c.ListDatasets: runner.datasets,
+            c.CheckData: runner.check,
+            c.EstimateRun: runner.estimate,
+            c.StartRun: runner.start,
+            c.ListRuns: runner.listing,
+            c.ReadRun: runner.read,
+            c.StopRun: runner.stop,
+            c.DeleteRun: runner.delete,
+            c.ListAdapters: runner.adapters.listing,
             c.Status: self._status,
             c.Shutdown: self._shutdown,
         }
@@ -184,6 +208,17 @@ class Host:
         if command.model is not None:
             command = replace(command, model=(await self._shelf.find(command.model)).id)
         return await self._book.change(command)
+
+    async def _unload(self, command: c.UnloadModel) -> c.Done:
+        model = await self._shelf.find(command.model)
+        if model.id == self._runner.model:
+            raise fault(
+                "model_in_use",
+                f"A run trains on {model.name} now",
+                remedy="Stop the run first, or wait for its end",
+            )
+        await self._shelf.unload(model.id)
+        return c.Done()
 
     async def _stop_reply(self, command: c.StopReply) -> c.Done:
         self._replies.stop(command.message)

@@ -33,6 +33,7 @@ from engine.protocol.specs import (
     Part,
     ReplyStats,
 )
+from engine.runs.adapters import Adapters
 from engine.shelf import Shelf
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,11 @@ RETRY_SECONDS = 3.0
 class Replies:
     """All replies that wait or grow. Used from the loop's thread."""
 
-    def __init__(self, bus: Bus, book: Chatbook, shelf: Shelf, lane: Lane) -> None:
+    def __init__(self, bus: Bus, book: Chatbook, shelf: Shelf, adapters: Adapters, lane: Lane) -> None:
         self._bus = bus
         self._book = book
         self._shelf = shelf
+        self._adapters = adapters
         self._lane = lane
         self._live: dict[str, LiveReply] = {}
         self._queue: asyncio.Queue[LiveReply] = asyncio.Queue()
@@ -169,7 +171,9 @@ class Replies:
             return
         message = reply.message
         turns = await self._turns(message)
-        spec = ReplySpec(model.id, message.chat, turns, message.settings or ChatSettings())
+        settings = message.settings or ChatSettings()
+        adapter = await self._adapters.resolve(settings.adapter, model) if settings.adapter else None
+        spec = ReplySpec(model.id, message.chat, turns, settings, adapter)
         backend = await self._shelf.backend
         flusher = asyncio.create_task(self._flush_often(reply))
         try:

@@ -38,6 +38,8 @@ class Shelf:
         self._models: dict[str, ModelInfo] = {}
         self._loads: dict[str, tuple[asyncio.Task[ModelInfo], threading.Event]] = {}
         self._used: dict[str, float] = {}
+        self.trained: Callable[[], str] = lambda: ""
+        """Id of the model that a run trains on, which stays whatever else is asked for."""
         self.backend: asyncio.Future[Backend] = asyncio.get_running_loop().create_future()
 
     # --- what there is ----------------------------------------------------------------------
@@ -153,7 +155,11 @@ class Shelf:
         """Unload the longest unused others until the weights fit the memory that is free."""
         need = weights_bytes(model, dtype) + HEADROOM
         others = sorted(
-            (m for m in self._models.values() if m.state == "ready" and m.id != model.id),
+            (
+                m
+                for m in self._models.values()
+                if m.state == "ready" and m.id not in (model.id, self.trained())
+            ),
             key=lambda m: self._used.get(m.id, 0.0),
         )
         free = psutil.virtual_memory().available

@@ -6,9 +6,11 @@ import tomllib
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import TrainSpec
+from engine.protocol.specs import ModelInfo
 
 BOUNDS: dict[str, tuple[float, float]] = {
     "rank": (1, 1024),
@@ -19,7 +21,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "batch": (1, 1024),
     "accumulate": (1, 4096),
     "length": (16, 1 << 20),
-    "rate": (1e-8, 1),
+    "rate": (0, 1),
     "warmup": (0, 1),
     "weight_decay": (0, 1),
     "clip": (0, 1e6),
@@ -45,6 +47,21 @@ def checked(spec: TrainSpec) -> TrainSpec:
 
 
 DEFAULTS = TrainSpec("", "")
+RATES = ((50_000_000, 4e-3), (500_000_000, 5e-4))
+"""Peak rates by the parameters that a model has at most; small models take, and need, larger steps."""
+LARGE_RATE = 2e-4
+
+
+def filled(spec: TrainSpec, model: ModelInfo) -> TrainSpec:
+    """What was left to us, chosen: name, alpha, rate, and no rows longer than the model's context."""
+    rate = next((rate for limit, rate in RATES if model.parameters <= limit), LARGE_RATE)
+    return replace(
+        spec,
+        name=spec.name or f"{Path(spec.data.removeprefix('shipped:')).stem}-r{spec.rank}",
+        alpha=spec.alpha or 2 * spec.rank,
+        rate=spec.rate or rate,
+        length=min(spec.length, model.context or spec.length),
+    )
 
 
 def load_spec(path: Path) -> TrainSpec:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.models.fingerprint import fingerprint
-from engine.models.headers import Broken, read_json
+from engine.models.headers import Broken, check_file, read_json
 from engine.protocol.runs import AdapterInfo
 from engine.protocol.specs import ModelInfo
 
@@ -25,21 +25,32 @@ def find_adapters(
     """All adapters of the runs and below the added folders, newest first. A broken one says why."""
     models = tuple(models)
     found = {}
-    for folder in [*sorted(runs.glob("*/adapter")), *_below(folders)]:
+    # A run writes its weights last: without them there is nothing yet, which is no fault.
+    for weights in sorted(runs.glob(f"[!.]*/adapter/{WEIGHTS}")):
+        info = describe_adapter(weights.parent, models, weights.parent.parent.name)
+        found[info.path] = info
+    for folder in _below(folders):
         info = describe_adapter(folder, models)
         found.setdefault(info.path, info)
-    return tuple(sorted(found.values(), key=lambda info: -info.created))
+    return tuple(sorted(found.values(), key=lambda info: (-info.created, info.id)))
 
 
-def describe_adapter(folder: Path, models: tuple[ModelInfo, ...]) -> AdapterInfo:
-    """What a list needs to know about one adapter; `why` says what is wrong with it."""
-    run = folder.parent.name if folder.name == "adapter" else ""
+def describe_adapter(
+    folder: Path,
+    models: tuple[ModelInfo, ...],
+    id: str = "",  # noqa: A002 - the field's name
+) -> AdapterInfo:
+    """What a list needs to know about one adapter; `why` says what is wrong with it. Never raises.
+
+    `id`: the run's, for an adapter of a run; the folder's path otherwise.
+    """
     path = str(folder.resolve())
-    blank = AdapterInfo(id=run or path, name=run or folder.name, path=path)
+    blank = AdapterInfo(id=id or path, name=id or folder.name, path=path)
     try:
         config = read_json(folder / CONFIG)
         note = read_json(folder / NOTE) if (folder / NOTE).is_file() else {}
         status = (folder / WEIGHTS).stat()
+        check_file(folder / WEIGHTS)
     except Broken as error:
         return _refused(blank, str(error))
     except OSError:
@@ -68,9 +79,18 @@ def _base(config: dict[str, Any], note: dict[str, Any], models: tuple[ModelInfo,
         return "", f"Its method {_text(config, 'peft_type') or 'without a name'} is not LoRA"
     usable = [model for model in models if model.support != "unsupported"]
     for model in usable:
-        if fingerprint(Path(model.path)) == wanted if wanted else named in (model.id, model.path, model.name):
+        if fingerprint(Path(model.path)) == wanted if wanted else _is_called(model, named):
             return model.id, ""
-    return "", f"Its base {named or 'model'} is not here; add its folder"
+    return "", no_base(named)
+
+
+def no_base(named: str) -> str:
+    """Why an adapter whose base is on no disk here cannot be used."""
+    return f"Its base {named or 'model'} is not here; add its folder"
+
+
+def _is_called(model: ModelInfo, named: str) -> bool:
+    return bool(named) and named.rstrip("/") in (model.id, model.path, model.name)
 
 
 def _method(config: dict[str, Any]) -> str:

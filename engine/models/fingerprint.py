@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from engine.models.headers import Broken
+from engine.models.headers import HEADER_LIMIT, Broken
 
 SAMPLED = 64
 """Tensors of each file whose first bytes go in, evenly spread over the sorted names."""
@@ -29,8 +29,8 @@ def fingerprint(folder: Path) -> str:
             if key not in _known:
                 _known[key] = _of_file(file)
             digest.update(_known[key].encode())
-    except (OSError, ValueError, KeyError, TypeError, Broken):
-        return ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, Broken):
+        return ""  # damaged, or made to confuse: it matches nothing
     return digest.hexdigest() if files else ""
 
 
@@ -38,8 +38,8 @@ def _of_file(file: Path) -> str:
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
-        if length > file.stat().st_size:
-            raise Broken("The header is longer than the file")
+        if length > min(file.stat().st_size, HEADER_LIMIT):
+            raise Broken("The header is longer than a header can be")
         tensors = json.loads(stream.read(length))
         tensors.pop("__metadata__", None)
         names = sorted(tensors)
@@ -48,5 +48,5 @@ def _of_file(file: Path) -> str:
         for name in names[:: max(1, len(names) // SAMPLED)]:
             begin, end = tensors[name]["data_offsets"]
             stream.seek(8 + length + begin)
-            digest.update(stream.read(min(SAMPLE_BYTES, end - begin)))
+            digest.update(stream.read(max(0, min(SAMPLE_BYTES, end - begin))))
     return digest.hexdigest()

@@ -102,6 +102,12 @@ def _indexed(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def check_file(file: Path) -> None:
+    """Raise Broken unless this is a whole safetensors file, as far as its header and its size tell."""
+    if not _header(file):
+        raise Broken(f"Its {file.name} holds no tensors; download it again")
+
+
 def _header(file: Path) -> list[dict[str, Any]]:
     """The tensors' entries of one file. Raises Broken when it is corrupt or cut off."""
     damaged = Broken(f"Its {file.name} is damaged or cut off; download the model again")

@@ -38,8 +38,8 @@ class TrainSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     """Micro-batches of one optimiser step."""
     length: int = 1024
     """Tokens of a row at most; a longer row is left out, never cut in silence."""
-    rate: float = 2e-4
-    """Peak learning rate."""
+    rate: float = 0.0
+    """Peak learning rate; 0 picks by the model's size."""
     warmup: float = 0.05
     """Share of the steps over which the rate rises from 0."""
     weight_decay: float = 0.0

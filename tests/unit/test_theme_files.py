@@ -235,6 +235,8 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
         (GOOD + 'link-color = "#fff 400%"\n', "bad.toml, line 20: `link-color` is no colour"),
         (GOOD + "rule = 3\n", "bad.toml, line 20: `rule` must be text in quotes."),
         (GOOD + 'markdown-h1-text-style = "loud"\n', "line 20: `markdown-h1-text-style` is no text style"),
+        (GOOD + 'link-style-hover = "bold none"\n', "line 20: `link-style-hover` is no text style"),
+        (GOOD + 'scrollbar-background = "auto 60%"\n', "line 20: `scrollbar-background` is no colour"),
         ("colour = 1\n" + GOOD, "bad.toml, line 1: unknown key `colour`"),
         (GOOD.split("[colors]")[0] + "colors = 3\n", "bad.toml, line 4: `colors` must be a table"),
         (GOOD.replace("dark = true", "dark = "), "bad.toml: is not valid TOML: "),
@@ -283,3 +285,12 @@ def test_crlf_and_a_byte_order_mark_are_fine(tmp_path: Path) -> None:
 def test_data_folder_says_what_is_missing() -> None:
     with pytest.raises(FileNotFoundError, match="`nonesuch` is missing"):
         data_folder("nonesuch")
+
+
+def test_an_installed_package_prefers_its_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `themes` folder beside an installed package may be anybody's."""
+    monkeypatch.setattr("tui.paths._PACKAGE", tmp_path / "tui")
+    (tmp_path / "themes").mkdir()
+    assert data_folder("themes") == tmp_path / "themes"
+    (tmp_path / "tui" / "_data" / "themes").mkdir(parents=True)
+    assert data_folder("themes") == tmp_path / "tui" / "_data" / "themes"

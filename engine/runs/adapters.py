@@ -1,0 +1,102 @@
+"""The adapters that can be activated: those of the runs, and those below the folders that were added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.bus import Bus
+from engine.lanes import Lane
+from engine.models.adapters import describe_adapter, find_adapters, no_base
+from engine.models.folders import load_folders
+from engine.protocol.commands import AdapterList, ListAdapters
+from engine.protocol.errors import EngineError, fault
+from engine.protocol.events import AdaptersChanged
+from engine.protocol.runs import AdapterInfo
+from engine.protocol.specs import ModelInfo
+from engine.runs.folder import runs_dir
+from engine.shelf import Shelf
+
+
+class Adapters:
+    """The list, as the disk had it last. Used from the loop's thread."""
+
+    def __init__(self, bus: Bus, shelf: Shelf, disk: Lane) -> None:
+        self._bus = bus
+        self._shelf = shelf
+        self._disk = disk
+        self._found: tuple[AdapterInfo, ...] = ()
+
+    def infos(self) -> tuple[AdapterInfo, ...]:
+        """Newest first, broken ones with the reason."""
+        return self._found
+
+    async def listing(self, command: ListAdapters) -> AdapterList:
+        """All adapters; looks at the disk first when asked to."""
+        if command.refresh:
+            await self.refresh()
+        return AdapterList(self._found)
+
+    async def refresh(self) -> None:
+        """Look at the disk again, and tell the clients when something changed."""
+        found = await self._disk.run(_look, self._shelf.infos())
+        if found != self._found:
+            self._found = found
+            self._bus.publish(AdaptersChanged(found))
+
+    async def resolve(self, ref: str, model: ModelInfo) -> AdapterInfo:
+        """The adapter by id, path or name, with the version that is on disk now, if it fits this model.
+
+        Raises EngineError `adapter_unknown`, `adapter_ambiguous`, `adapter_unusable`, `adapter_other_base`.
+        """
+        known = self._called(ref, model)
+        if known is None:
+            await self.refresh()
+            known = self._called(ref, model)
+        if known is None:
+            raise fault(
+                "adapter_unknown",
+                f"There is no adapter called {ref[:100]}",
+                remedy="See `qwill adapters list`; an adapter elsewhere is found once its folder is added",
+            )
+        info = await self._disk.run(describe_adapter, Path(known.path), self._shelf.infos(), known.id)
+        if info.base == model.id:
+            return info
+        raise _refusal(info, model, self._shelf.infos())
+
+    def _called(self, ref: str, model: ModelInfo) -> AdapterInfo | None:
+        tests = (
+            [info for info in self._found if ref in (info.id, info.path)],
+            [info for info in self._found if info.name == ref and info.base == model.id],
+            [info for info in self._found if info.name == ref],
+        )
+        for matches in tests:
+            if len(matches) > 1:
+                raise fault(
+                    "adapter_ambiguous",
+                    f"More than one adapter is called {ref}",
+                    "It could be " + ", ".join(info.id for info in matches[:5]),
+                    "Give its id or its folder's path",
+                )
+            if matches:
+                return matches[0]
+        return None
+
+
+def _look(models: tuple[ModelInfo, ...]) -> tuple[AdapterInfo, ...]:
+    return find_adapters(runs_dir(), load_folders(), models)
+
+
+def _refusal(info: AdapterInfo, model: ModelInfo, models: tuple[ModelInfo, ...]) -> EngineError:
+    """Why an adapter cannot be activated on this model."""
+    if not info.base and info.why != no_base(info.base_name):
+        return fault("adapter_unusable", f"{info.name} cannot be used", info.why, f"It lies in {info.path}")
+    names = {known.id: known.name for known in models}
+    base = names.get(info.base) or info.base_name or "a model that is not here"
+    return fault(
+        "adapter_other_base",
+        f"{info.name} was trained on {base}, not on {model.name}",
+        "An adapter changes the very weights that it was trained on, and means nothing on others",
+        f"Switch the chat to {base}"
+        if info.base
+        else f"Add the folder of {base}, then switch the chat to it",
+    )

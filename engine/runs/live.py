@@ -1,0 +1,115 @@
+"""A run while it trains: the training thread writes into it, the loop takes from it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.protocol.runs import Phase, PhaseMark, RunInfo, StepPoint
+from engine.runs.log import LogWriter
+from engine.runs.pace import Pace
+from engine.runs.peak import PeakWatch
+
+
+class Sized(msgspec.Struct, frozen=True):
+    """The number of steps is known."""
+
+    steps: int
+
+
+Piece = StepPoint | PhaseMark | Sized
+
+
+class LiveRun:
+    """The sink of one run (engine.training.RunSink). What it hands to the loop is in the log already."""
+
+    def __init__(self, info: RunInfo, log: Path) -> None:
+        """Opens the log; raises EngineError when that cannot be written."""
+        self.info = info
+        """As last published."""
+        self.stopped = threading.Event()
+        self.save_on_stop = threading.Event()
+        self.save_on_stop.set()
+        self.ended_early = asyncio.Event()
+        """`stopped`, for those who wait in the loop."""
+        self.leaving = False
+        """Whether it was stopped because the engine ends."""
+        self.changed = asyncio.Event()
+        self.flushing = asyncio.Lock()
+        self.writer = LogWriter(log)
+        self.peak = PeakWatch()
+        self._pace = Pace()
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._pieces: list[Piece] = []
+
+    # --- training thread --------------------------------------------------------------------
+
+    def sized(self, steps: int) -> None:
+        self._hand_over(Sized(steps))
+
+    def phase(self, phase: Phase, step: int = 0) -> PhaseMark:
+        resident, peak = self.peak.turn()
+        mark = PhaseMark(phase, time.time(), step, memory=resident, peak=peak)
+        self.writer.mark(mark)
+        self._hand_over(mark)
+        return mark
+
+    def point(self, point: StepPoint) -> None:
+        point = replace(point, at=point.at or time.time(), memory=point.memory or self.peak.look())
+        self.writer.point(point)
+        self._hand_over(point)
+
+    def _hand_over(self, piece: Piece) -> None:
+        with self._lock:
+            self._pieces.append(piece)
+            first = len(self._pieces) == 1
+        if first:  # one wake-up a flush, not one a step
+            self._loop.call_soon_threadsafe(self.changed.set)
+
+    # --- loop -------------------------------------------------------------------------------
+
+    def stop(self, *, save: bool) -> None:
+        """End after the present step."""
+        if save:
+            self.save_on_stop.set()
+        else:
+            self.save_on_stop.clear()
+        self.stopped.set()
+        self.ended_early.set()
+
+    def take(self) -> list[Piece]:
+        """What came since the last time, in order."""
+        self.changed.clear()
+        with self._lock:
+            pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def fold(self, piece: Piece) -> RunInfo:
+        """The run's info with this piece in it."""
+        peak = self.peak.overall
+        if isinstance(piece, Sized):
+            return replace(self.info, steps=piece.steps, peak=peak)
+        if isinstance(piece, PhaseMark):
+            return replace(self.info, phase=piece.phase, peak=peak)
+        if piece.loss is None:
+            return replace(self.info, eval_loss=piece.eval_loss, peak=peak)
+        self._pace.add(piece)
+        return replace(
+            self.info,
+            step=piece.step,
+            loss=piece.loss,
+            eta_s=self._pace.eta_s(piece.step, self.info.steps),
+            tokens_per_s=self._pace.tokens_per_s,
+            peak=peak,
+        )
+
+    def close(self) -> None:
+        """Let go of the log and end the memory watch."""
+        self.peak.stop()
+        self.writer.close()

@@ -1,0 +1,105 @@
+"""Turns token ids into the logits of the next one: with a reused cache, or for unusual models without any."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from transformers import PreTrainedModel
+
+from engine.workers.prefix import PrefixCache
+
+CHUNK = 512
+"""Tokens of one prefill forward; between two of them a stop is noticed."""
+
+
+class Steps(Protocol):
+    """One sequence, batch 1, without padding."""
+
+    cached: int
+    """Tokens of the prompt that needed no computing."""
+
+    @property
+    def fed(self) -> int:
+        """Tokens that the model has seen."""
+        ...
+
+    def prefill(self, prompt: Sequence[int], go_on: Callable[[], bool]) -> torch.Tensor | None:
+        """Logits `[vocabulary]`, float32, after the prompt; None when `go_on()` said no between chunks."""
+        ...
+
+    def feed(self, ids: Sequence[int]) -> torch.Tensor:
+        """Logits `[vocabulary]`, float32, after these further tokens."""
+        ...
+
+
+class CachedSteps:
+    """Forward passes over a PrefixCache. No 2D mask: with one unpadded row it would only cost time."""
+
+    def __init__(self, model: PreTrainedModel, prefix: PrefixCache, boundary: int | None = None) -> None:
+        """`boundary`: a position in the prompt to which the next turn is likely to return."""
+        self._model = model
+        self._prefix = prefix
+        self._boundary = boundary
+        self._extra = {"logits_to_keep": 1} if _keeps_logits(model) else {}
+        self.cached = 0
+
+    @property
+    def fed(self) -> int:
+        return len(self._prefix.ids)
+
+    def prefill(self, prompt: Sequence[int], go_on: Callable[[], bool]) -> torch.Tensor | None:
+        self.cached = self._prefix.align(prompt)
+        logits = None
+        for start, end in self._chunks(len(prompt)):
+            if not go_on():
+                return None
+            logits = self.feed(prompt[start:end])
+            if self._prefix.snapshots and end in (self._boundary, len(prompt)):
+                self._prefix.mark()
+        return logits
+
+    def feed(self, ids: Sequence[int]) -> torch.Tensor:
+        out = self._model(
+            input_ids=torch.tensor([ids], device=self._model.device),
+            past_key_values=self._prefix.kv,
+            use_cache=True,
+            **self._extra,
+        )
+        self._prefix.ids.extend(ids)
+        return out.logits[0, -1].float()
+
+    def _chunks(self, length: int) -> list[tuple[int, int]]:
+        edges = {*range(self.cached, length, CHUNK), length}
+        if self._prefix.snapshots and self._boundary is not None and self.cached < self._boundary < length:
+            edges.add(self._boundary)
+        ordered = sorted(edges)
+        return list(zip(ordered, ordered[1:], strict=False))
+
+
+class RecomputingSteps:
+    """The whole sequence again for each token, as `generate(use_cache=False)`: slow, but always right."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        self._ids: list[int] = []
+        self.cached = 0
+
+    @property
+    def fed(self) -> int:
+        return len(self._ids)
+
+    def prefill(self, prompt: Sequence[int], go_on: Callable[[], bool]) -> torch.Tensor | None:
+        return self.feed(prompt) if go_on() else None
+
+    def feed(self, ids: Sequence[int]) -> torch.Tensor:
+        self._ids.extend(ids)
+        out = self._model(input_ids=torch.tensor([self._ids], device=self._model.device), use_cache=False)
+        return out.logits[0, -1].float()
+
+
+def _keeps_logits(model: PreTrainedModel) -> bool:
+    """Whether the head can be applied to the last position alone."""
+    return "logits_to_keep" in inspect.signature(model.forward).parameters

@@ -1,0 +1,116 @@
+"""From chats to token ids with labels on what the assistant said, for any chat template.
+
+One example an answer: the prompt is rendered exactly as the chat would render it at that turn, and everything
+that the template adds for the answer is labelled up to the stop token. Templates that change earlier turns
+(Qwen3 drops their thinking) are therefore trained on what they will see. The answer's place is found by the
+difference of two renders and verified, never by the wording of a known template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from os.path import commonprefix
+from typing import Any
+
+import msgspec
+
+from engine.backend import Turn
+from engine.chat.template import ChatTemplate
+from engine.data.read import Row, Said
+from engine.protocol.errors import fault
+from engine.protocol.specs import ChatSettings
+
+IGNORED = -100
+"""The label of a token that carries no loss (torch.nn.functional.cross_entropy's ignore_index)."""
+
+
+class Example(msgspec.Struct, frozen=True):
+    """Token ids and their labels, of one length; a label is the id itself or IGNORED, not shifted."""
+
+    ids: list[int]
+    labels: list[int]
+
+    @property
+    def labelled(self) -> int:
+        return sum(label != IGNORED for label in self.labels)
+
+
+class Tally(msgspec.Struct):
+    """What became of the rows."""
+
+    examples: list[Example]
+    too_long: int = 0
+    """Left out: longer than the run's length. Never cut, because a cut answer teaches to break off."""
+    unmatched: int = 0
+    """Left out: the template hides the answer, so there is nothing to put a label on."""
+
+
+class Labeller:
+    """Turns rows into examples for one tokenizer and one template."""
+
+    def __init__(self, tokenizer: Any, template: ChatTemplate, stop_ids: Iterable[int]) -> None:
+        """`tokenizer`: a fast transformers tokenizer; `stop_ids`: the ids at which generation ends."""
+        self._tokenizer = tokenizer
+        self._template = template
+        self._stop_ids = frozenset(stop_ids)
+
+    def tally(self, rows: Sequence[Row], length: int) -> Tally:
+        """All answers of all rows; raises EngineError `no_labels` when nothing is left to learn from."""
+        tally = Tally([])
+        for row in rows:
+            for place, said in enumerate(row.messages):
+                if said.role == "assistant":
+                    self._add(tally, row.messages[: place + 1], length)
+        if not tally.examples:
+            raise _nothing(tally, length)
+        return tally
+
+    def _add(self, tally: Tally, messages: Sequence[Said], length: int) -> None:
+        example = self.example(messages)
+        if example is None:
+            tally.unmatched += 1
+        elif len(example.ids) > length:
+            tally.too_long += 1
+        else:
+            tally.examples.append(example)
+
+    def example(self, messages: Sequence[Said]) -> Example | None:
+        """The last message as the answer to those before it; None where the template hides it."""
+        turns = tuple(Turn(_role(said), said.content, said.thinking) for said in messages)
+        settings = ChatSettings()
+        prompt = self._template.render(turns[:-1], settings, think=True)
+        whole = self._template.render(turns, settings, think=True, answered=True)
+        # Where the prompt is no prefix of the whole (it opens a think block, say), they part earlier.
+        start = len(commonprefix([prompt, whole]))
+        if messages[-1].content.strip() not in whole[start:]:
+            return None
+        return self._labelled(whole, start)
+
+    def _labelled(self, text: str, start: int) -> Example:
+        before = self._ids(text[:start])
+        answer = self._ids(text[start:])
+        # The template's newline behind the stop token is never generated, so it is not learnt either.
+        stops = [place for place, token in enumerate(answer) if token in self._stop_ids]
+        answer = answer[: stops[-1] + 1] if stops else [*answer, *sorted(self._stop_ids)[:1]]
+        return Example(before + answer, [IGNORED] * len(before) + answer)
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _role(said: Said) -> Any:
+    return said.role
+
+
+def _nothing(tally: Tally, length: int) -> Exception:
+    if tally.too_long:
+        return fault(
+            "no_labels",
+            f"All {tally.too_long} answers are longer than {length} tokens, so nothing is left to learn",
+            remedy="Raise `length`, or shorten the rows",
+        )
+    return fault(
+        "no_labels",
+        "The model's chat template leaves every answer out, so there is nothing to learn from",
+        remedy="Choose a chat model as the base, or check its chat_template",
+    )

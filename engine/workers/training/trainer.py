@@ -1,0 +1,83 @@
+"""The training thread's door: estimates and runs, on the weights that the model thread loaded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from engine.chat.template import ChatTemplate
+from engine.protocol.errors import fault
+from engine.protocol.runs import Estimate, TrainSpec
+from engine.protocol.specs import ModelInfo
+from engine.training import RunJob, RunOutcome, RunSink
+from engine.workers.device import give_back_memory, is_out_of_memory, out_of_memory, pick_device, pick_dtype
+from engine.workers.folder import checked_config
+from engine.workers.gate import Gate
+from engine.workers.load import build_config
+from engine.workers.loaded import LoadedModel
+from engine.workers.training import estimate as fit
+from engine.workers.training.base import Base, labeller
+from engine.workers.vocabulary import Vocabulary
+
+_WIDTHS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 2}
+
+
+class TorchTrainer:
+    """See engine.training.Trainer. Every method runs in the training thread."""
+
+    def __init__(self, loaded: Callable[[str], LoadedModel | None], gate: Gate) -> None:
+        """`loaded`: looks a loaded model up by its id."""
+        self._loaded = loaded
+        self._gate = gate
+
+    def estimate(self, spec: TrainSpec, model: ModelInfo, data: str) -> Estimate:
+        """Tokenises the data and counts; loads no weights. Raises EngineError with what is wrong."""
+        from engine.workers.training.run import prepare, step_count  # peft takes seconds to import
+
+        folder = Path(model.path)
+        config = build_config(checked_config(folder, model.name), model.name)
+        vocabulary = Vocabulary.load(folder, ChatTemplate.load(folder), config_ends(config))
+        lesson = prepare(spec, Path(data), labeller(vocabulary, model))
+        steps = step_count(spec, len(lesson.train))
+        device = pick_device()
+        dtype = pick_dtype("", device)
+        loaded = self._loaded(model.id)
+        base_bytes = loaded.info.memory if loaded else model.parameters * _WIDTHS[dtype]
+        longest = max(len(example.ids) for example in lesson.train + lesson.held)
+        hidden = config.get_text_config(decoder=True).hidden_size
+        layers = config.get_text_config(decoder=True).num_hidden_layers
+        # Seven projections a layer, each of about the hidden size on both sides; exact once it is loaded.
+        adapter = spec.rank * 2 * hidden * 7 * layers
+        sizes = fit.parts(config, spec, base_bytes, adapter, longest)
+        seen = lesson.tokens / len(lesson.train) * spec.batch * spec.accumulate * steps
+        duration = fit.seconds(model.parameters, int(seen), fit.flops_per_second(device, dtype))
+        counts = (len(lesson.train) + len(lesson.held), lesson.tokens, lesson.labelled)
+        return fit.estimate(sizes, steps, counts, base_bytes if loaded else 0, duration)
+
+    def train(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> RunOutcome:
+        """Run to the end, or until stopped."""
+        from engine.workers.training.run import Run
+
+        loaded = self._loaded(job.model.id)
+        if loaded is None:
+            raise fault("model_not_loaded", f"{job.model.name} is not loaded", remedy="Start the run again")
+        try:
+            return Run(job, Base.of(loaded), sink, self._gate).run(save_on_stop)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            failed = out_of_memory("training", error)
+        finally:
+            give_back_memory()
+        raise failed  # outside the handler: an exception that is being handled keeps its frames' tensors
+
+
+def config_ends(config: object) -> tuple[int, ...]:
+    """The end ids that a config names."""
+    ends = getattr(config, "eos_token_id", None)
+    if ends is None:
+        return ()
+    return (ends,) if isinstance(ends, int) else tuple(ends)

@@ -1,0 +1,81 @@
+"""What a reply has said so far: decodes, splits into thinking and answer, and passes it on."""
+
+from __future__ import annotations
+
+import time
+
+from engine.backend import ReplySink
+from engine.chat.thinking import ThinkParser
+from engine.protocol.specs import MessageState, Part
+from engine.workers.tokens import TokenDecoder
+
+NO_TOKEN = -2
+"""Stands for the id of text that no single token completed."""
+
+
+class ReplyWriter:
+    """One reply's text, streamed into the sink as it comes."""
+
+    def __init__(self, decoder: TokenDecoder, parser: ThinkParser, sink: ReplySink) -> None:
+        self._decoder = decoder
+        self._parser = parser
+        self._sink = sink
+        self._state: MessageState = "prefill"
+        self._pieces: dict[Part, list[str]] = {"thinking": [], "answer": []}
+        self._since: float | None = None
+        self._thought_s = 0.0
+        self.thinking_tokens = 0
+
+    @property
+    def part(self) -> Part:
+        """What the next token belongs to."""
+        return self._parser.part
+
+    @property
+    def thinking_s(self) -> float:
+        """Seconds of thinking, the running stretch included."""
+        running = 0.0 if self._since is None else time.monotonic() - self._since
+        return self._thought_s + running
+
+    def begin(self) -> None:
+        """Prefill is done: a prompt that opened thinking starts the clock."""
+        if self.part == "thinking":
+            self._enter("thinking")
+
+    def token(self, token_id: int, *, counted: bool = True) -> None:
+        """Take the next id. `counted`: whether it was the model's own choice."""
+        before = self.part
+        self._emit(self._parser.feed(token_id, self._decoder.feed(token_id)))
+        after = self.part
+        if counted and before == after == "thinking":
+            self.thinking_tokens += 1
+        if after == "thinking" or before == "thinking":
+            self._enter("thinking" if after == "thinking" else "answering")
+
+    def flush(self) -> None:
+        """The end: whatever was held back comes out, and the clock stops."""
+        rest = self._decoder.flush()
+        if rest:
+            self._emit(self._parser.feed(NO_TOKEN, rest))
+        self._emit(self._parser.flush())
+        self._clock(False)
+
+    def text(self, part: Part) -> str:
+        """All of one part."""
+        return "".join(self._pieces[part])
+
+    def _emit(self, pieces: list[tuple[Part, str]]) -> None:
+        for part, text in pieces:
+            self._enter("thinking" if part == "thinking" else "answering")
+            self._pieces[part].append(text)
+            self._sink.text(part, text)
+
+    def _enter(self, state: MessageState) -> None:
+        if state != self._state:
+            self._state = state
+            self._clock(state == "thinking")
+            self._sink.moved(state)
+
+    def _clock(self, run: bool) -> None:
+        self._thought_s = self.thinking_s
+        self._since = time.monotonic() if run else None

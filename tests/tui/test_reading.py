@@ -1,0 +1,130 @@
+"""Following, pausing, selecting, copying, long chats."""
+
+from __future__ import annotations
+
+from engine.api import commands, events
+from tests.support.fake_engine import FakeEngine
+from tests.tui.desk import open_desk
+from tui.widgets.transcript import STEP, WINDOW
+from tui.widgets.turn import TurnView
+
+LONG = "\n\n".join(f"paragraph {n}" for n in range(60))
+
+
+async def test_it_follows_what_is_written_until_the_reader_moves_up() -> None:
+    async with open_desk() as desk:
+        await desk.say("go")
+        desk.engine.answer(LONG)
+        await desk.until("paragraph 59")
+        await desk.press("pageup")
+        await desk.until(lambda: not desk.bench.transcript.following)
+        top = desk.bench.transcript.scroll_y
+        reply = desk.engine.reply()
+        more = "\n\nnewest line"
+        desk.engine.emit(
+            events.TextDelta(chat="c1", message=reply.id, part="answer", offset=len(LONG), text=more)
+        )
+        text = await desk.until("new line")
+        assert "newest line" not in text
+        assert "↓ 2 new lines" in text
+        assert desk.bench.transcript.scroll_y == top
+        await desk.press("tab", "G")
+        text = await desk.until("newest line")
+        assert desk.bench.transcript.following
+        assert "↓" not in text.split("newest line")[1].split("Ctrl")[0]
+
+
+async def test_scrolling_down_to_the_end_follows_again() -> None:
+    async with open_desk() as desk:
+        await desk.replied("go", LONG)
+        await desk.press("pageup")
+        await desk.until(lambda: not desk.bench.transcript.following)
+        await desk.press("pagedown", "pagedown", "pagedown")
+        await desk.until(lambda: desk.bench.transcript.following)
+
+
+async def test_a_short_chat_starts_at_the_top() -> None:
+    async with open_desk() as desk:
+        await desk.replied("hello", "there")
+        lines = desk.text().split("\n")
+        assert any("You" in line for line in lines[:5])
+
+
+async def test_alt_up_selects_and_shows_the_numbers_y_copies() -> None:
+    async with open_desk() as desk:
+        await desk.replied("one", "uno")
+        await desk.replied("two", "dos")
+        await desk.press("alt+up")
+        await desk.until("41.2 tok/s · first after 180 ms")
+        await desk.press("y")
+        await desk.until("clipboard")
+        assert desk.app.clipboard == "dos"
+        await desk.press("k", "k", "y")
+        assert desk.app.clipboard == "uno"
+        await desk.press("Y")
+        assert desk.app.clipboard == "## You\n\none\n\n## demo\n\nuno\n\n## You\n\ntwo\n\n## demo\n\ndos\n"
+        await desk.press("escape")
+        assert desk.app.focused is desk.bench.composer
+
+
+async def test_letters_are_text_in_the_composer() -> None:
+    async with open_desk() as desk:
+        await desk.press(*"jkgGyr")
+        await desk.press("question_mark")
+        assert desk.bench.composer.text == "jkgGyr?"
+
+
+async def test_help_lists_the_keys_of_the_pane_one_comes_from_first() -> None:
+    async with open_desk() as desk:
+        await desk.press("tab", "question_mark")
+        text = await desk.until("In the transcript")
+        assert "In the composer" not in text.split("In the transcript")[0]
+        await desk.press("escape")
+        await desk.until(lambda: "In the transcript" not in desk.text())
+
+
+async def test_a_long_chat_mounts_a_window_and_reads_older_messages_on_the_way_up() -> None:
+    engine = FakeEngine()
+    engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(60)))
+    async with open_desk(engine) as desk:
+        await desk.until("answer 59")
+        assert len(desk.bench.transcript.query(TurnView)) == STEP
+        await desk.press("tab")
+        for _ in range(12):
+            await desk.press("g")
+            await desk.pilot.pause()
+        await desk.until("question 0")
+        befores = [command.before for command in desk.engine.asked(commands.ReadChat)]
+        assert befores[0] is None
+        assert all(befores[1:])
+        assert len(desk.bench.state.engine.path("old")) == 120
+
+
+async def test_while_following_what_is_far_above_is_taken_off_the_screen() -> None:
+    engine = FakeEngine()
+    engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(10)))
+    async with open_desk(engine) as desk:
+        await desk.until("answer 9")
+        chat = "old"
+        for n in range(WINDOW):
+            message = engine._message(chat, "user", f"extra {n}")
+            engine.messages[chat].append(message)
+            engine.emit(events.MessageAdded(message=message))
+        await desk.until(f"extra {WINDOW - 1}")
+        assert len(desk.bench.transcript.query(TurnView)) <= WINDOW
+
+
+async def test_what_one_reads_stays_where_it_is_while_older_messages_come() -> None:
+    engine = FakeEngine()
+    engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(30)))
+    async with open_desk(engine) as desk:
+        await desk.until("answer 29")
+        transcript = desk.bench.transcript
+        await desk.press("pageup")
+        await desk.until(lambda: not transcript.following)
+        transcript.scroll_to(y=2, animate=False, immediate=True)
+        await desk.pilot.pause()
+        first = desk.text().split("\n")[2]
+        await transcript.earlier()
+        await desk.until(lambda: transcript.scroll_y > 10)
+        assert desk.text().split("\n")[2] == first

@@ -1,0 +1,185 @@
+"""Folding events into the state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.api import ErrorInfo, events, specs
+from tests.support.fake_engine import DEMO, SAMPLE, snapshot
+from tui.reduce import Dirty, What, apply, from_snapshot, lose_link, take_older, take_page
+from tui.state import EngineState, Page
+
+
+def message(name: str, role: specs.Role = "assistant", **more: Any) -> specs.Message:
+    return specs.Message(id=name, chat="c", role=role, **more)
+
+
+@pytest.fixture
+def state() -> EngineState:
+    """A chat with one question and one live, empty reply."""
+    state = EngineState()
+    from_snapshot(state, snapshot(chats=(specs.ChatInfo(id="c", title="sums", model="demo"),)))
+    page = (message("q", "user", text="2 + 2?"), message("r", parent="q", state="queued", model="demo"))
+    take_page(state, state.chats["c"], page, more=False, now=0.0)
+    return state
+
+
+def delta(offset: int, text: str, part: specs.Part = "answer") -> events.TextDelta:
+    return events.TextDelta(chat="c", message="r", part=part, offset=offset, text=text)
+
+
+def test_text_grows_by_part(state: EngineState) -> None:
+    assert apply(state, delta(0, "carry", "thinking")) == {Dirty(What.TURN, "r")}
+    apply(state, delta(0, "4"))
+    assert (state.turns["r"].thinking, state.turns["r"].text) == ("carry", "4")
+
+
+def test_a_replayed_delta_changes_nothing(state: EngineState) -> None:
+    apply(state, delta(0, "four"))
+    assert apply(state, delta(0, "fo")) == set()
+    assert apply(state, delta(2, "ur")) == set()
+    assert state.turns["r"].text == "four"
+
+
+def test_of_an_overlapping_delta_only_the_rest_counts(state: EngineState) -> None:
+    apply(state, delta(0, "four"))
+    apply(state, delta(2, "ur it is"))
+    assert state.turns["r"].text == "four it is"
+
+
+def test_a_gap_asks_for_the_chat_again_and_leaves_the_text(state: EngineState) -> None:
+    assert apply(state, delta(3, "late")) == {Dirty(What.GAP, "c")}
+    assert state.turns["r"].text == ""
+
+
+@given(st.text(min_size=1, max_size=40), st.data())
+def test_any_cutting_and_repeating_gives_the_text_once(text: str, data: st.DataObject) -> None:
+    state = EngineState()
+    apply(state, events.MessageAdded(message=message("r", state="answering")))
+    sent = 0
+    while sent < len(text):
+        start = data.draw(st.integers(0, sent))
+        end = data.draw(st.integers(sent + 1, len(text)))
+        apply(state, delta(start, text[start:end]))
+        sent = end
+    assert state.turns["r"].text == text
+
+
+def test_a_done_reply_is_what_the_store_says(state: EngineState) -> None:
+    apply(state, delta(0, "fou"))
+    apply(state, events.ReplyDone(message=message("r", parent="q", text="four", finish="stop")))
+    assert state.turns["r"].text == "four"
+    assert not state.turns["r"].live
+
+
+def test_progress_feeds_the_speed_chart_and_a_new_prefill_clears_it(state: EngineState) -> None:
+    stats = specs.ReplyStats(tokens=3, tokens_per_s=40.0)
+    dirty = apply(state, events.ReplyProgress(chat="c", message="r", stats=stats), now=5.0)
+    assert dirty == {Dirty(What.SPEED), Dirty(What.TURN, "r")}
+    assert list(state.speeds) == [40.0]
+    assert state.turns["r"].since == 5.0
+    apply(state, events.ReplyMoved(chat="c", message="r", state="prefill"))
+    assert not state.speeds
+
+
+def test_a_new_version_takes_the_old_ones_place_on_the_path(state: EngineState) -> None:
+    new = message("r2", parent="q", state="queued", version=2, versions=2)
+    dirty = apply(state, events.MessageAdded(message=new))
+    assert Dirty(What.PATH, "c") in dirty
+    assert state.pages["c"].path == ["q", "r2"]
+    assert state.turns["r"].versions == 2
+
+
+def test_the_same_message_twice_stands_once_on_the_path(state: EngineState) -> None:
+    for _ in range(2):
+        apply(state, events.MessageAdded(message=message("q2", "user", parent="r")))
+    assert state.pages["c"].path == ["q", "r", "q2"]
+
+
+def test_a_message_on_an_unknown_branch_asks_for_the_chat_again(state: EngineState) -> None:
+    dirty = apply(state, events.MessageAdded(message=message("x", parent="elsewhere")))
+    assert Dirty(What.GAP, "c") in dirty
+
+
+def test_loading_moves_the_model_and_the_reply_that_waits_for_it(state: EngineState) -> None:
+    dirty = apply(state, events.ModelLoading(model="demo", progress=0.4, phase="reading weights"))
+    assert dirty == {Dirty(What.MODELS), Dirty(What.TURN, "r")}
+    assert state.models["demo"].state == "loading"
+    assert state.models["demo"].progress == 0.4
+    assert state.phases["demo"] == "reading weights"
+    apply(state, events.ModelChanged(model=DEMO))
+    assert state.phases == {}
+
+
+def test_a_failed_load_becomes_a_notice(state: EngineState) -> None:
+    error = ErrorInfo("bad_file", "demo cannot be read")
+    dirty = apply(state, events.ModelChanged(model=DEMO, error=error))
+    assert Dirty(What.NOTICE) in dirty
+    assert list(state.notices) == [error]
+
+
+def test_chats_come_change_and_go(state: EngineState) -> None:
+    apply(state, events.ChatChanged(chat=specs.ChatInfo(id="d", title="new", updated=9.0)))
+    assert [chat.id for chat in state.recent()] == ["d", "c"]
+    apply(state, events.ChatGone(chat="d"))
+    assert "d" not in state.chats
+
+
+def test_a_sample_replaces_the_one_before(state: EngineState) -> None:
+    newer = msgspec.structs.replace(SAMPLE, at=2.0)
+    assert apply(state, events.Sampled(sample=newer)) == {Dirty(What.MONITOR)}
+    assert state.monitor == newer
+
+
+def test_a_dead_engine_interrupts_its_replies_and_keeps_their_text(state: EngineState) -> None:
+    apply(state, delta(0, "fo"))
+    lose_link(state, "gone", dead=True)
+    turn = state.turns["r"]
+    assert (turn.text, turn.live, turn.finish) == ("fo", False, "interrupted")
+    assert state.link == "lost"
+
+
+def test_a_lost_link_alone_interrupts_nothing(state: EngineState) -> None:
+    lose_link(state, "gone", dead=False)
+    assert state.turns["r"].live
+
+
+def test_reading_a_chat_again_never_takes_shown_text_away(state: EngineState) -> None:
+    apply(state, delta(0, "four it"))
+    lose_link(state, "gone", dead=True)
+    stored = message("r", parent="q", text="four", finish="interrupted")
+    take_page(state, state.chats["c"], (message("q", "user"), stored), more=False, now=0.0)
+    assert state.turns["r"].text == "four it"
+
+
+def test_a_fresh_snapshot_has_open_chats_read_again(state: EngineState) -> None:
+    dirty = from_snapshot(state, snapshot())
+    assert Dirty(What.GAP, "c") in dirty
+    assert state.pages["c"].path == ["q", "r"]
+
+
+def test_a_snapshot_brings_the_text_of_replies_under_way() -> None:
+    state = EngineState()
+    from_snapshot(state, snapshot(live=(message("r", text="so far", state="answering"),)))
+    apply(state, delta(6, " and on"))
+    assert state.turns["r"].text == "so far and on"
+
+
+def test_older_messages_go_in_front_once(state: EngineState) -> None:
+    older = (message("o1", "user"), message("o2"))
+    take_older(state, "c", older, more=True)
+    take_older(state, "c", older, more=False)
+    assert state.pages["c"] == Page(["o1", "o2", "q", "r"], more=False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [delta(0, "x"), events.ReplyMoved(chat="?", message="?", state="prefill"), events.ChatGone(chat="?")],
+)
+def test_news_about_the_unknown_does_no_harm(body: events.Body) -> None:
+    apply(EngineState(), body)

@@ -1,0 +1,152 @@
+"""A run's log keeps what was written, whatever happens to the process or the disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.protocol.errors import EngineError
+from engine.protocol.runs import PhaseMark, RunInfo, StepPoint, TrainSpec
+from engine.runs.log import LogWriter, lines, read
+from tests.support.full_disk import file_limit
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLED = """
+import sys
+from engine.protocol.runs import StepPoint
+from engine.runs.log import LogWriter
+from pathlib import Path
+writer = LogWriter(Path(sys.argv[1]))
+for step in range(1, 1_000_000):
+    writer.point(StepPoint(step, loss=1.0))
+    sys.stdout.write(f"{step}\\n")
+    sys.stdout.flush()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "events.jsonl"
+
+
+def test_what_is_written_is_read_back_in_order(path: Path) -> None:
+    writer = LogWriter(path)
+    info = RunInfo("0001-a", TrainSpec("demo", "shipped:pirate"), versions={"torch": "2"}, data_hash="ab")
+    writer.run(info)
+    writer.mark(PhaseMark("first step", 1.0, 1, memory=10, peak=20))
+    writer.point(StepPoint(1, loss=2.5, grad_norm=0.5, tokens=10, labelled=4, seconds=0.1, at=2.0, memory=11))
+    writer.close()
+    found = list(lines(path))
+    assert (found[0].run, found[1].mark) == (info, PhaseMark("first step", 1.0, 1, memory=10, peak=20))
+    assert found[2].point is not None
+    assert found[2].point.grad_norm == 0.5
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_kill_9_loses_nothing_that_was_told(path: Path) -> None:
+    """A real process is killed while it writes as fast as it can."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    told = 0
+    for line in child.stdout:
+        told = int(line)
+        if told >= 500:
+            break
+    child.send_signal(signal.SIGKILL)
+    told = max([told, *(int(line) for line in child.stdout if line.endswith("\n"))])
+    assert child.wait() == -signal.SIGKILL
+    steps = [line.point.step for line in lines(path) if line.point is not None]
+    assert steps[:told] == list(range(1, told + 1))
+
+
+@pytest.mark.parametrize("rest", [b'{"point": {"step": 3, "lo', b"\x00\x00\x00", b"{}garbage"])
+def test_half_a_last_line_is_passed_over_and_then_cut_off(path: Path, rest: bytes) -> None:
+    writer = LogWriter(path)
+    writer.point(StepPoint(1, loss=1.0))
+    writer.close()
+    with open(path, "ab") as file:
+        file.write(rest)
+    assert [point.step for point in read(path).points] == [1]
+    writer = LogWriter(path)
+    writer.point(StepPoint(2, loss=1.0))
+    writer.close()
+    assert [point.step for point in read(path).points] == [1, 2]
+    assert path.read_bytes().count(b"\n") == 2
+
+
+def test_a_log_without_any_newline_starts_over(path: Path) -> None:
+    path.write_bytes(b"no newline at all")
+    writer = LogWriter(path)
+    writer.point(StepPoint(1, loss=1.0))
+    writer.close()
+    assert [point.step for point in read(path).points] == [1]
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_whole_lines(path: Path) -> None:
+    writer = LogWriter(path)
+    writer.point(StepPoint(1, loss=1.0))
+    whole = path.read_bytes()
+    with file_limit(len(whole) + 10), pytest.raises(EngineError) as caught:
+        writer.point(StepPoint(2, loss=1.0))
+    assert caught.value.info.code == "disk_full"
+    assert "The disk is full" in caught.value.info.sentence()
+    assert path.read_bytes() == whole
+    writer.point(StepPoint(2, loss=1.0))  # once there is space again
+    writer.close()
+    assert [point.step for point in read(path).points] == [1, 2]
+
+
+def test_a_folder_that_refuses_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EngineError) as caught:
+        LogWriter(tmp_path / "none" / "events.jsonl")
+    assert caught.value.info.code == "run_unwritable"
+
+
+def test_pages_fit_together_without_a_gap_or_a_double(path: Path) -> None:
+    """Evaluations share a step with a training point, and marks stand before or after it."""
+    writer = LogWriter(path)
+    for step in range(1, 31):
+        if step == 1:
+            writer.mark(PhaseMark("first step", 0.0, 1))
+        writer.point(StepPoint(step, loss=1.0 / step))
+        if step % 5 == 0:
+            writer.mark(PhaseMark("eval", 0.0, step))
+            writer.point(StepPoint(step, eval_loss=2.0))
+            writer.mark(PhaseMark("train", 0.0, step))
+    writer.close()
+    whole = read(path)
+    points: list[StepPoint] = []
+    marks: list[PhaseMark] = []
+    since, more = 0, True
+    while more:
+        page = read(path, since, 7)
+        points += page.points
+        marks += page.marks
+        since, more = page.points[-1].step + 1, page.more
+    assert tuple(points) == whole.points
+    assert tuple(marks) == whole.marks
+    assert len(whole.points) == 36
+
+
+def test_no_log_is_an_empty_curve(path: Path) -> None:
+    assert read(path).points == ()
+
+
+def test_lines_of_a_later_version_are_passed_over(path: Path) -> None:
+    path.write_text('{"weather": "fine"}\n[1]\n{"point": {"step": "x"}}\n{"point": {"step": 4}}\n')
+    assert [point.step for point in read(path).points] == [4]
+
+
+def test_loss_that_is_no_number_does_not_break_the_log(path: Path) -> None:
+    writer = LogWriter(path)
+    writer.point(StepPoint(1, loss=float("nan"), grad_norm=1.0))
+    writer.close()
+    assert os.path.getsize(path) > 0
+    assert read(path).points[0].loss is None

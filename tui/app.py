@@ -1,0 +1,96 @@
+"""The app: theme, palette, terminal, and the workbench as its one screen. Light to import, on purpose."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from tui import environment  # first: Textual reads the environment while it is imported
+
+# isort: split
+from textual.app import App
+from textual.binding import BindingType
+from textual.driver import Driver
+from textual.screen import Screen
+
+from tui.actions import Where
+from tui.bindings import bindings
+from tui.link import Wire
+from tui.screens.chat import Workbench
+from tui.text import Sanitise
+from tui.themes import first_theme
+
+if TYPE_CHECKING:
+    from engine.api import Target
+
+__all__ = ["QwillApp", "environment", "run"]
+
+
+class QwillApp(App[None]):
+    """The workbench over one engine. `dial` connects to it."""
+
+    TITLE = "Qwill"
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Where.APP)
+    ESCAPE_TO_MINIMIZE = False
+    ENABLE_COMMAND_PALETTE = False  # the palette is ours
+
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[Wire]],
+        *,
+        model: str | None = None,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        super().__init__(driver_class=driver_class)
+        self.register_theme(first_theme())
+        self.set_reactive(App.theme, "qwill")  # no watchers: there is nothing to restyle yet
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._filters.append(Sanitise())
+        self.workbench = Workbench(dial, model=model)
+
+    def get_default_screen(self) -> Screen[None]:
+        return self.workbench
+
+    def on_ready(self) -> None:
+        self.set_timer(1.0, _keep_what_is)
+
+    def action_palette(self) -> None:
+        from tui.modals.palette import palette
+
+        def picked(action: str | None) -> None:
+            if action:
+                self.workbench.run_command(action)
+
+        if self.screen is self.workbench:
+            self.push_screen(palette(), picked)
+
+    def action_leave_app(self) -> None:
+        self.exit()
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C in a dialog closes nothing and quits nothing."""
+
+    async def on_unmount(self) -> None:
+        await self.workbench.link.close()
+
+
+def _keep_what_is() -> None:
+    """What was made for the first paint stays for good: the collector need not look at it."""
+    gc.freeze()
+    gc.enable()
+
+
+def run(target: Target, *, model: str | None = None) -> None:
+    """Open the workbench and come back when it is left. `model`: use this one in a new chat."""
+    from tui.driver import TerminalDriver, end_with_terminal
+
+    gc.disable()
+
+    async def dial() -> Wire:
+        from engine.api import connect
+
+        return await connect(target, workbench=True)
+
+    end_with_terminal()
+    QwillApp(dial, model=model, driver_class=TerminalDriver).run()

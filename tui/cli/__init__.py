@@ -1,0 +1,1 @@
+"""The `qwill` command: one small file a sub-command."""

@@ -1,0 +1,157 @@
+"""The link to the engine: connects, folds events into the state, says in plain words when it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+from engine.api import EngineDead, EngineError, EngineLost, ErrorInfo, commands, events, specs
+from tui.reduce import Dirty, What, apply, from_snapshot, lose_link, take_older, take_page
+from tui.state import EngineState
+
+PAGE = 60
+"""Messages read at once."""
+
+
+class Wire(Protocol):
+    """What the link needs of `engine.api.Client`."""
+
+    @property
+    def welcome(self) -> Any: ...
+
+    async def request(self, command: Any) -> Any: ...
+
+    def events(self) -> AsyncIterator[Any]: ...
+
+    async def close(self) -> None: ...
+
+
+class Link:
+    """Owns the client of one engine and everything that changes its state.
+
+    `run` lives as long as the screen. What must be drawn is gathered in `dirty`; `on_dirty` is called once
+    for each batch, `on_open` after each (re)connection.
+    """
+
+    def __init__(
+        self,
+        state: EngineState,
+        dial: Callable[[], Awaitable[Wire]],
+        *,
+        on_dirty: Callable[[], None],
+        on_open: Callable[[], None],
+    ) -> None:
+        self.state = state
+        self.dirty: set[Dirty] = set()
+        self._dial = dial
+        self._on_dirty = on_dirty
+        self._on_open = on_open
+        self._client: Wire | None = None
+        self._again = asyncio.Event()
+        self._reading: set[str] = set()
+        self._older: set[str] = set()
+
+    @property
+    def open(self) -> bool:
+        """Whether requests can be made."""
+        return self._client is not None
+
+    async def run(self) -> None:
+        """Connect and follow the events; after a loss wait for `restart`. Never returns by itself."""
+        while True:
+            try:
+                self._client = await self._dial()
+            except EngineError as error:
+                self._lost(error.info, dead=False)
+            except EngineLost as error:
+                self._lost(error.info, dead=isinstance(error, EngineDead))
+            else:
+                await self._follow(self._client)
+                self._client = None
+            await self._again.wait()
+            self._again.clear()
+            self.state.link = "connecting"
+            self.mark({Dirty(What.ENGINE)})
+
+    def restart(self) -> bool:
+        """Dial again; False when there is nothing to mend."""
+        if self.state.link != "lost":
+            return False
+        self._again.set()
+        return True
+
+    async def close(self) -> None:
+        """Leave the engine; it goes on by itself."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
+
+    async def request(self, command: Any) -> Any:
+        """Ask the engine. Raises EngineError when it refuses, EngineLost when there is none to ask."""
+        if self._client is None:
+            raise EngineLost(
+                ErrorInfo("engine_lost", self.state.trouble or "The engine is not there yet", retryable=True)
+            )
+        return await self._client.request(command)
+
+    async def read(self, chat: str) -> None:
+        """Read the newest messages of a chat, once at a time. Raises what `request` raises."""
+        if chat in self._reading:
+            return
+        self._reading.add(chat)
+        try:
+            page = await self.request(commands.ReadChat(chat=chat, limit=PAGE))
+        finally:
+            self._reading.discard(chat)
+        self.mark(take_page(self.state, page.chat, page.messages, more=page.more, now=time.monotonic()))
+
+    async def read_older(self, chat: str) -> None:
+        """Read the stretch before the oldest message that is known. Raises what `request` raises."""
+        page = self.state.pages.get(chat)
+        if page is None or not page.more or not page.path or chat in self._older:
+            return
+        self._older.add(chat)
+        try:
+            older = await self.request(commands.ReadChat(chat=chat, before=page.path[0], limit=PAGE))
+        finally:
+            self._older.discard(chat)
+        self.mark(take_older(self.state, chat, older.messages, more=older.more))
+
+    def take_chat(self, chat: specs.ChatInfo) -> None:
+        """A chat as a request has just answered it; the event with the same news may come later."""
+        self.state.chats[chat.id] = chat
+        self.mark({Dirty(What.CHATS)})
+
+    def take_messages(self, messages: Iterable[specs.Message]) -> None:
+        """Messages as a request has just answered them; the events with the same news may have come."""
+        for message in messages:
+            if message.id not in self.state.turns:
+                self.mark(apply(self.state, events.MessageAdded(message=message), time.monotonic()))
+
+    def mark(self, dirty: set[Dirty]) -> None:
+        """Have these parts drawn with the next tick."""
+        if dirty:
+            self.dirty |= dirty
+            self._on_dirty()
+
+    async def _follow(self, client: Wire) -> None:
+        self.mark(from_snapshot(self.state, client.welcome.snapshot, time.monotonic()))
+        self._on_open()
+        try:
+            async for event in client.events():
+                self.mark(apply(self.state, event.body, time.monotonic()))
+        except EngineLost as error:
+            self._lost(error.info, dead=isinstance(error, EngineDead))
+        else:
+            self._lost(ErrorInfo("engine_lost", "The engine closed the link"), dead=False)
+
+    def _lost(self, info: ErrorInfo, *, dead: bool) -> None:
+        title = info.title.rstrip(".")
+        if dead or info.code == "engine_lost":
+            remedy = "F9 starts it again" if dead else "F9 connects again"
+            trouble = f"{title}. Everything shown here is kept. {remedy}."
+        else:
+            trouble = f"{info.sentence()} F9 tries again."
+        self.mark(lose_link(self.state, trouble, dead=dead))

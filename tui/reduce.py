@@ -1,0 +1,237 @@
+"""`apply(state, event)` folds one event into the state and says what must be drawn again. Pure."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import msgspec
+
+from engine.api import ErrorInfo, events, specs
+from tui.state import EngineState, Page, Turn
+
+
+class What(enum.Enum):
+    """The parts of the screen that can need drawing."""
+
+    ENGINE = "engine"
+    """The link, or the engine itself."""
+    MODELS = "models"
+    CHATS = "chats"
+    PATH = "path"
+    """Which messages a chat shows; `id` is the chat."""
+    TURN = "turn"
+    """One message; `id` is the message."""
+    MONITOR = "monitor"
+    SPEED = "speed"
+    NOTICE = "notice"
+    GAP = "gap"
+    """Something was missed: the chat `id` must be read again."""
+
+
+class Dirty(NamedTuple):
+    """One part to draw again."""
+
+    what: What
+    id: str = ""
+
+
+def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0) -> set[Dirty]:
+    """Take over what a fresh link tells. Messages already read stay until their chat is read again."""
+    state.link = "open"
+    state.trouble = ""
+    state.info = snapshot.engine
+    state.default_model = snapshot.default_model
+    state.models = {model.id: model for model in snapshot.models}
+    state.chats = {chat.id: chat for chat in snapshot.chats}
+    state.phases.clear()
+    if snapshot.monitor is not None:
+        state.monitor = snapshot.monitor
+    dirty = {Dirty(What.ENGINE), Dirty(What.MODELS), Dirty(What.CHATS), Dirty(What.MONITOR)}
+    for message in snapshot.live:
+        state.turns[message.id] = merge(state.turns.get(message.id), message, now)
+        dirty.add(Dirty(What.TURN, message.id))
+    dirty.update(Dirty(What.GAP, chat) for chat in state.pages)
+    return dirty
+
+
+def take_page(
+    state: EngineState, chat: specs.ChatInfo, messages: tuple[specs.Message, ...], *, more: bool, now: float
+) -> set[Dirty]:
+    """The newest stretch of a chat, as `ReadChat` answers it."""
+    state.chats[chat.id] = chat
+    for message in messages:
+        state.turns[message.id] = merge(state.turns.get(message.id), message, now)
+    state.pages[chat.id] = Page([message.id for message in messages], more)
+    dirty = {Dirty(What.PATH, chat.id), Dirty(What.CHATS)}
+    dirty.update(Dirty(What.TURN, message.id) for message in messages)
+    return dirty
+
+
+def take_older(
+    state: EngineState, chat: str, messages: tuple[specs.Message, ...], *, more: bool
+) -> set[Dirty]:
+    """An older stretch, as `ReadChat(before=...)` answers it."""
+    page = state.pages.get(chat)
+    if page is None:
+        return set()
+    known = set(page.path)
+    older = [message for message in messages if message.id not in known]
+    for message in older:
+        state.turns[message.id] = merge(state.turns.get(message.id), message, 0.0)
+    page.path[:0] = [message.id for message in older]
+    page.more = more
+    return {Dirty(What.PATH, chat)}
+
+
+def merge(shown: Turn | None, message: specs.Message, now: float) -> Turn:
+    """The message as told, but never less text than is on the screen already."""
+    turn = Turn.of(message, now)
+    if shown is not None and (turn.live or turn.finish == "interrupted"):
+        if shown.text.startswith(turn.text):
+            turn.text = shown.text
+        if shown.thinking.startswith(turn.thinking):
+            turn.thinking = shown.thinking
+    return turn
+
+
+def lose_link(state: EngineState, trouble: str, *, dead: bool) -> set[Dirty]:
+    """The engine is out of reach; all that is shown stays. A dead engine's replies are interrupted."""
+    state.link = "lost"
+    state.trouble = trouble
+    dirty = {Dirty(What.ENGINE), Dirty(What.MODELS)}
+    if not dead:
+        return dirty
+    for turn in state.turns.values():
+        if turn.live:
+            turn.state, turn.finish = "done", "interrupted"
+            dirty.add(Dirty(What.TURN, turn.id))
+    return dirty
+
+
+def apply(state: EngineState, body: events.Body, now: float = 0.0) -> set[Dirty]:
+    """Fold one event in. `now` is monotonic time in seconds. An unknown event changes nothing."""
+    match body:
+        case events.TextDelta():
+            return _grow(state, body, now)
+        case events.ReplyProgress():
+            return _progress(state, body, now)
+        case events.ReplyMoved():
+            return _move(state, body, now)
+        case events.ReplyDone():
+            return _finish(state, body.message, now)
+        case events.MessageAdded():
+            return _add(state, body.message, now)
+        case events.ModelLoading():
+            return _load(state, body)
+        case events.ModelChanged():
+            return _model(state, body)
+        case events.ChatChanged():
+            state.chats[body.chat.id] = body.chat
+            return {Dirty(What.CHATS)}
+        case events.ChatGone():
+            state.chats.pop(body.chat, None)
+            return {Dirty(What.CHATS), Dirty(What.PATH, body.chat)}
+        case events.Sampled():
+            state.monitor = body.sample
+            return {Dirty(What.MONITOR)}
+        case events.EngineChanged():
+            state.info = body.engine
+            return {Dirty(What.ENGINE)}
+        case events.Notice():
+            return _note(state, body.info)
+    return set()
+
+
+def _grow(state: EngineState, delta: events.TextDelta, now: float) -> set[Dirty]:
+    turn = state.turns.get(delta.message)
+    if turn is None:
+        return set()
+    have = turn.thinking if delta.part == "thinking" else turn.text
+    if delta.offset > len(have):
+        return {Dirty(What.GAP, delta.chat)}
+    grown = delta.text[len(have) - delta.offset :]
+    if not grown:
+        return set()
+    if delta.part == "thinking":
+        turn.thinking = have + grown
+    else:
+        turn.text = have + grown
+    turn.since = turn.since or now
+    return {Dirty(What.TURN, turn.id)}
+
+
+def _progress(state: EngineState, progress: events.ReplyProgress, now: float) -> set[Dirty]:
+    if progress.stats.tokens_per_s > 0:
+        state.speeds.append(progress.stats.tokens_per_s)
+    turn = state.turns.get(progress.message)
+    if turn is None:
+        return {Dirty(What.SPEED)}
+    turn.stats, turn.since = progress.stats, now
+    return {Dirty(What.SPEED), Dirty(What.TURN, turn.id)}
+
+
+def _move(state: EngineState, moved: events.ReplyMoved, now: float) -> set[Dirty]:
+    turn = state.turns.get(moved.message)
+    if turn is None:
+        return set()
+    if moved.state == "prefill":
+        state.speeds.clear()
+    turn.state, turn.since = moved.state, now
+    return {Dirty(What.TURN, turn.id), Dirty(What.SPEED)}
+
+
+def _finish(state: EngineState, message: specs.Message, now: float) -> set[Dirty]:
+    dirty = {Dirty(What.TURN, message.id), Dirty(What.SPEED)}
+    if message.id in state.turns:
+        state.turns[message.id] = Turn.of(message, now)
+        return dirty
+    return set()
+
+
+def _add(state: EngineState, message: specs.Message, now: float) -> set[Dirty]:
+    state.turns[message.id] = merge(state.turns.get(message.id), message, now)
+    dirty = {Dirty(What.TURN, message.id), Dirty(What.PATH, message.chat)}
+    page = state.pages.get(message.chat)
+    if page is None or message.id in page.path:
+        return dirty
+    if message.parent is None:
+        page.path[:] = [message.id]
+    elif message.parent in page.path:
+        del page.path[page.path.index(message.parent) + 1 :]
+        page.path.append(message.id)
+    else:
+        dirty.add(Dirty(What.GAP, message.chat))
+    for sibling in state.turns.values():
+        if sibling.parent == message.parent and sibling.role == message.role and sibling.chat == message.chat:
+            sibling.versions = max(sibling.versions, message.versions)
+    return dirty
+
+
+def _load(state: EngineState, loading: events.ModelLoading) -> set[Dirty]:
+    model = state.models.get(loading.model)
+    if model is None:
+        return set()
+    state.phases[loading.model] = loading.phase
+    state.models[loading.model] = msgspec.structs.replace(model, state="loading", progress=loading.progress)
+    return {Dirty(What.MODELS), *_waiting(state)}
+
+
+def _model(state: EngineState, changed: events.ModelChanged) -> set[Dirty]:
+    state.models[changed.model.id] = changed.model
+    if changed.model.state != "loading":
+        state.phases.pop(changed.model.id, None)
+    dirty = {Dirty(What.MODELS), *_waiting(state)}
+    if changed.error is not None:
+        dirty |= _note(state, changed.error)
+    return dirty
+
+
+def _waiting(state: EngineState) -> set[Dirty]:
+    """Replies that show how far their model's load is."""
+    return {Dirty(What.TURN, turn.id) for turn in state.turns.values() if turn.state in ("queued", "loading")}
+
+
+def _note(state: EngineState, info: ErrorInfo) -> set[Dirty]:
+    state.notices.append(info)
+    return {Dirty(What.NOTICE)}

@@ -1,0 +1,95 @@
+"""What the parts of the workbench share: the state, the link, and how a request is made and fails."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from textual.screen import Screen
+from textual.widget import MountError
+
+from engine.api import EngineError, EngineLost, ErrorInfo, commands, specs
+from tui.link import Link
+from tui.reduce import Dirty, What
+from tui.state import State
+from tui.widgets.banner import Banner
+from tui.widgets.composer import Composer, ComposerBox
+from tui.widgets.header import Header
+from tui.widgets.key_hints import KeyHints
+from tui.widgets.monitor_pane import MonitorPane
+from tui.widgets.rule import Rule
+from tui.widgets.side_pane import SidePane
+from tui.widgets.suggestions import Suggestions
+from tui.widgets.transcript import Transcript
+
+
+class Desk(Screen[None]):
+    """The widgets by name, and helpers. The verbs are in the classes on top of it."""
+
+    state: State
+    link: Link
+    header: Header
+    side: SidePane
+    transcript: Transcript
+    suggestions: Suggestions
+    composer: Composer
+    box: ComposerBox
+    monitor: MonitorPane
+    rule: Rule
+    banner: Banner
+    hints: KeyHints
+
+    def say(self, words: str, *, grave: bool = False, for_seconds: float = 5.0) -> None:
+        """A sentence in place of the key hints for a while."""
+        self.hints.say(words, grave=grave, for_seconds=for_seconds)
+
+    def fail(self, info: ErrorInfo) -> None:
+        """A request failed: one line tells it; where there is more to say, a dialog does."""
+        if info.detail or info.remedy:
+            from tui.modals.error import ErrorDialog
+
+            self.app.push_screen(ErrorDialog(info))
+        else:
+            self.say(info.sentence(), grave=True)
+
+    def mark(self, *parts: What) -> None:
+        """Have these parts drawn with the next tick."""
+        self.link.mark({Dirty(part) for part in parts})
+
+    def ask(
+        self,
+        command: commands.Command,
+        then: Callable[[Any], None] | None = None,
+        *,
+        failed: Callable[[ErrorInfo], None] | None = None,
+    ) -> None:
+        """Make a request beside everything else, and go on with its result."""
+
+        async def run() -> None:
+            result = await self.link.request(command)
+            if then is not None:
+                then(result)
+
+        self.attempt(run(), failed=failed)
+
+    def attempt(self, work: Awaitable[None], *, failed: Callable[[ErrorInfo], None] | None = None) -> None:
+        """Do something that makes requests; its errors are shown, or given to `failed`."""
+
+        async def run() -> None:
+            try:
+                await work
+            except (EngineError, EngineLost) as error:
+                (failed or self.fail)(error.info)
+            except MountError:
+                if self.is_attached:
+                    raise
+
+        self.run_worker(run())
+
+    def change_settings(self, settings: specs.ChatSettings) -> None:
+        """New settings for the chat shown, whether it exists yet or not."""
+        if not self.state.chat:
+            self.state.blank = settings
+            self.mark(What.ENGINE)
+            return
+        self.ask(commands.ChangeChat(chat=self.state.chat, settings=settings), self.link.take_chat)

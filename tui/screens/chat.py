@@ -1,0 +1,300 @@
+"""The workbench: chat in the middle, chats and models on the left, speed and memory on the right."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import MountError
+
+from tui import environment, slash
+from tui.actions import Moment, Where
+from tui.bindings import bindings
+from tui.format import plural
+from tui.link import Link, Wire
+from tui.reduce import Dirty, What
+from tui.screens.screen_verbs import ScreenVerbs
+from tui.state import State
+from tui.widgets.banner import Banner
+from tui.widgets.composer import Composer, ComposerBox
+from tui.widgets.header import Header
+from tui.widgets.key_hints import KeyHints
+from tui.widgets.lines import name
+from tui.widgets.monitor_pane import MonitorPane
+from tui.widgets.rule import Rule
+from tui.widgets.side_pane import SidePane
+from tui.widgets.suggestions import Suggestions
+from tui.widgets.transcript import Transcript
+
+CLOCK = 0.1
+"""Seconds between drawings while a running clock is on the screen."""
+
+
+class Workbench(ScreenVerbs):
+    """Owns the link; draws by the clock what the link has marked."""
+
+    DEFAULT_CSS = """
+    Workbench {
+        layout: vertical;
+        overflow: hidden;
+        layers: base drawer;
+    }
+    Workbench .panes {
+        height: 1fr;
+    }
+    Workbench .middle {
+        width: 1fr;
+    }
+    Workbench.-narrow SidePane, Workbench.-narrow MonitorPane {
+        display: none;
+        layer: drawer;
+    }
+    Workbench.-narrow SidePane {
+        dock: left;
+        width: 30;
+        max-width: 80%;
+    }
+    Workbench.-narrow MonitorPane {
+        dock: right;
+        width: 30;
+        max-width: 80%;
+    }
+    Workbench.-narrow SidePane.-open, Workbench.-narrow MonitorPane.-open {
+        display: block;
+        background: $surface;
+    }
+    Workbench MonitorPane.-away {
+        display: none;
+    }
+    Workbench.-tiny Header {
+        display: none;
+    }
+    Workbench.-tiny Rule {
+        display: none;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Where.CHAT)
+
+    def __init__(self, dial: Callable[[], Awaitable[Wire]], *, model: str | None = None) -> None:
+        super().__init__()
+        self.state = State(blank_model=model or "")
+        self._wanted_model = model
+        self._trash = []
+        self._wake = asyncio.Event()
+        self._first_link = True
+        self.link = Link(self.state.engine, dial, on_dirty=self._wake.set, on_open=self._linked)
+        self.header = Header(self.state)
+        self.side = SidePane(self.state)
+        self.transcript = Transcript(self.state)
+        self.suggestions = Suggestions()
+        self.composer = Composer(self.suggestions, self._complete, self._prompts)
+        self.box = ComposerBox(self.composer)
+        self.monitor = MonitorPane(self.state)
+        self.rule = Rule(self.side, self.monitor)
+        self.banner = Banner()
+        self.hints = KeyHints(self.state)
+
+    def compose(self) -> ComposeResult:
+        yield self.header
+        yield self.rule
+        with Horizontal(classes="panes"):
+            yield self.side
+            with Vertical(classes="middle"):
+                yield self.transcript
+                yield self.suggestions
+                yield self.box
+            yield self.monitor
+        yield self.banner
+        yield self.hints
+
+    def on_mount(self) -> None:
+        self.composer.focus()
+        self.call_after_refresh(self._painted)
+
+    def _painted(self) -> None:
+        """The first paint is out: now the engine, and everything that takes time."""
+        self.run_worker(self._draw_by_the_clock())
+        self.run_worker(self.link.run())
+
+    def on_resize(self, event: events.Resize) -> None:
+        tiny = event.size.width < 60 or event.size.height < 16
+        self.set_class(event.size.width < 100, "-narrow")
+        self.set_class(tiny, "-tiny")
+        self.hints.tiny = tiny
+        self.hints.refresh()
+        self.call_after_refresh(self.rule.refresh)
+
+    # --- the link ---------------------------------------------------------------------------
+
+    def _linked(self) -> None:
+        """A link is open, the first or a later one: show where things stand, send what waited."""
+        engine = self.state.engine
+        if self._first_link:
+            self._first_link = False
+            if not self.state.chat and not self.state.pending:
+                recent = engine.recent()
+                if recent and self._wanted_model is None and not self.composer.text:
+                    self.open_chat(recent[0].id)
+        elif self.state.chat:
+            self.attempt(self.link.read(self.state.chat))
+        self.warm(self.state.model_id())
+        if self.state.pending:
+            self.send_pending()
+
+    # --- drawing ----------------------------------------------------------------------------
+
+    async def _draw_by_the_clock(self) -> None:
+        """Draw what is dirty, at most once a tick; a growing reply keeps its clock going."""
+        while True:
+            patience = CLOCK if self.transcript.busy else None
+            try:
+                await asyncio.wait_for(self._wake.wait(), patience)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            started = time.monotonic()
+            try:
+                await self.draw()
+            except MountError:
+                if self.is_attached:
+                    raise
+                return  # the program is being left in the middle of a drawing
+            await asyncio.sleep(max(0.005, environment.TICK - (time.monotonic() - started)))
+
+    async def draw(self) -> None:
+        """Bring the screen in line with the state."""
+        dirty, self.link.dirty = self.link.dirty, set()
+        kinds = {part.what for part in dirty}
+        self._reread(dirty)
+        if kinds & {What.ENGINE, What.MODELS, What.CHATS, What.SPEED}:
+            self.header.refresh()
+            self.hints.refresh()
+        if kinds & {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.TURN}:
+            self.side.refresh()
+        if kinds & {What.MONITOR, What.SPEED, What.PATH}:
+            self.monitor.refresh()
+        if What.ENGINE in kinds:
+            self.banner.say(self.state.engine.trouble if self.state.engine.link == "lost" else "")
+        if kinds & {What.ENGINE, What.MODELS, What.CHATS}:
+            await self.transcript.refresh_welcome()
+        touched = {part.id for part in dirty if part.what is What.TURN}
+        await self.transcript.draw(touched, path_changed=What.PATH in kinds)
+        self._show_badge()
+        self.hints.show_moment(self.moment())
+        while What.NOTICE in kinds and self.state.engine.notices:
+            self.say(self.state.engine.notices.popleft().sentence(), grave=True, for_seconds=8)
+
+    def moment(self) -> Moment:
+        """What the key hints are for now."""
+        if self.state.engine.link == "lost":
+            return Moment.LOST
+        if self.focused is self.side:
+            row = self.side.row
+            return Moment.MODELS if row is not None and row.kind == "model" else Moment.CHATS
+        if self.composer.completing:
+            return Moment.COMPLETING
+        live = self.state.live()
+        if live is not None:
+            return Moment.THINKING if live.state == "thinking" else Moment.REPLYING
+        return Moment.TRANSCRIPT if self.focused is self.transcript else Moment.COMPOSER
+
+    def _reread(self, dirty: set[Dirty]) -> None:
+        """Chats of which something was missed; one that is not shown is read when it is opened."""
+        for part in dirty:
+            if part.what is not What.GAP:
+                continue
+            if part.id == self.state.chat:
+                self.attempt(self.link.read(part.id))
+
+    def _show_badge(self) -> None:
+        unseen = self.transcript.unseen
+        words = ""
+        if not self.transcript.following:
+            words = f"↓ {plural(unseen, 'new line')}" if unseen else "End follows again"
+        self.box.badge(words)
+
+    # --- what the widgets say ---------------------------------------------------------------
+
+    def on_composer_sent(self, event: Composer.Sent) -> None:
+        call = slash.parse(event.text)
+        if call is None:
+            self.composer.put("")
+            self.send(event.text)
+        elif call.action is None:
+            self.say(f"There is no command /{name(call.name)}. /help lists them.", grave=True)
+        else:
+            self.composer.put("")
+            self.run_command(call.action.id, call.argument)
+
+    def run_command(self, action_id: str, argument: str = "") -> None:
+        """Do an action of the table, as a slash command or from the palette."""
+        self.run_worker(self.app.run_action(("", action_id, (argument,)), default_namespace=self))
+
+    def on_composer_left(self, event: Composer.Left) -> None:
+        if event.key == "tab":
+            self.action_next_pane()
+        else:
+            self.action_leave()
+
+    def on_text_area_changed(self) -> None:
+        self.hints.show_moment(self.moment())
+
+    def on_descendant_focus(self) -> None:
+        self.side.set_class(self.focused is self.side, "-open")
+        self.hints.show_moment(self.moment())
+
+    def on_side_pane_opened(self, event: SidePane.Opened) -> None:
+        if event.row.kind == "chat":
+            self.open_chat(event.row.id)
+            self.go_to(self.composer)
+        else:
+            self.use_model(event.row.id)
+
+    def on_side_pane_asked(self, event: SidePane.Asked) -> None:
+        row = event.row
+        if event.verb == "back":
+            self.action_leave()
+        elif event.verb == "help":
+            self.action_help()
+        elif event.verb == "undo":
+            self.action_undo_delete()
+        elif event.verb == "delete" and row is not None and row.kind == "chat":
+            self.delete_chat(row.id)
+        elif event.verb in ("unload", "cancel") and row is not None and row.kind == "model":
+            self.unload(row.id)
+
+    def on_transcript_verb(self, event: Transcript.Verb) -> None:
+        if event.verb == "write":
+            self.go_to(self.composer)
+            self.transcript.select("")
+        else:
+            self.run_command(event.verb)
+
+    def on_transcript_top(self) -> None:
+        self.attempt(self._show_earlier())
+
+    async def _show_earlier(self) -> None:
+        """Older messages: those that are known, else those that the engine has."""
+        if await self.transcript.earlier() or not self.link.open:
+            return
+        await self.link.read_older(self.state.chat)
+        await self.transcript.earlier()
+
+    # --- what the composer asks -------------------------------------------------------------
+
+    def _complete(self, text: str) -> list[slash.Completion]:
+        return slash.complete(text, self.state.engine)
+
+    def _prompts(self) -> list[str]:
+        """What was asked before, the newest last, each once."""
+        turns = sorted(
+            (turn for turn in self.state.engine.turns.values() if turn.role == "user"),
+            key=lambda turn: turn.created,
+        )
+        return list(dict.fromkeys(turn.text for turn in turns))

@@ -1,0 +1,145 @@
+"""What one can do with messages: send, stop, ask again, copy, fold."""
+
+from __future__ import annotations
+
+from engine.api import ErrorInfo, commands, specs
+from tui.format import plural
+from tui.reduce import Dirty, What
+from tui.screens.base import Desk
+from tui.state import Page, Pending, Turn
+from tui.text import clean
+
+
+class ReplyVerbs(Desk):
+    """Verbs on messages and replies."""
+
+    def send(self, text: str) -> None:
+        """Send now, or as soon as the engine is there. The text comes back if it cannot be sent."""
+        pending = Pending(text, self.state.chat)
+        self.state.pending.append(pending)
+        self.state.drafts.pop(self.state.chat, None)
+        self.transcript.follow()
+        self.link.mark({Dirty(What.PATH, self.state.chat)})
+        if self.link.open:
+            self.send_pending()
+
+    def send_pending(self) -> None:
+        """Send everything that waits, in order."""
+        self.attempt(self._send_all(), failed=self._not_sent)
+
+    def action_stop(self, argument: str = "") -> None:
+        if not self.stop_reply():
+            self.say("Nothing is being written.")
+
+    def stop_reply(self) -> bool:
+        """Stop the chat's reply under way; False when there is none."""
+        live = self.state.live()
+        if live is None or not self.link.open:
+            return False
+        self.ask(commands.StopReply(message=live.id))
+        return True
+
+    def action_answer_now(self, argument: str = "") -> None:
+        live = self.state.live()
+        if live is None or live.state != "thinking":
+            self.say("Nothing is thinking.")
+            return
+        self.ask(commands.AnswerNow(message=live.id))
+
+    async def action_fold_all(self, argument: str = "") -> None:
+        await self.transcript.toggle_all()
+
+    def action_regenerate(self, argument: str = "") -> None:
+        reply = self._reply()
+        if reply is None:
+            self.say("There is no reply to ask for again.")
+        elif reply.live:
+            self.say("This reply is still being written; Esc stops it.")
+        else:
+            self.transcript.follow()
+            self.ask(
+                commands.Regenerate(chat=reply.chat, message=reply.id),
+                lambda message: self.link.take_messages([message]),
+            )
+
+    def action_copy_message(self, argument: str = "") -> None:
+        turn = self.transcript.selected or self._newest("assistant")
+        if turn is None:
+            self.say("There is nothing to copy yet.")
+            return
+        self.copy(turn.text or turn.thinking)
+
+    def action_copy_chat(self, argument: str = "") -> None:
+        path = self.state.engine.path(self.state.chat)
+        if not path:
+            self.say("There is nothing to copy yet.")
+            return
+        self.copy("\n\n".join(f"## {self._speaker(turn)}\n\n{turn.text.strip()}" for turn in path) + "\n")
+
+    def copy(self, text: str) -> None:
+        """To the clipboard, by the terminal; it never confirms, so neither do we."""
+        self.app.copy_to_clipboard(clean(text))
+        self.say(f"Sent {plural(len(text), 'character')} to the terminal's clipboard.", for_seconds=2.5)
+
+    def action_previous_message(self, argument: str = "") -> None:
+        self.transcript.step(-1)
+        self.transcript.focus()
+
+    def action_next_message(self, argument: str = "") -> None:
+        self.transcript.step(1)
+        self.transcript.focus()
+
+    def action_page_up(self, argument: str = "") -> None:
+        self.transcript.scroll_page_up(animate=False)
+
+    def action_page_down(self, argument: str = "") -> None:
+        self.transcript.scroll_page_down(animate=False)
+
+    async def _send_all(self) -> None:
+        while self.state.pending:
+            pending = self.state.pending[0]
+            chat = pending.chat or await self._create(pending)
+            sent = await self.link.request(commands.Send(chat=chat, text=pending.text))
+            self.state.pending.remove(pending)
+            self.link.take_chat(sent.chat)
+            self.link.take_messages([sent.user, sent.reply])
+            self.link.mark({Dirty(What.PATH, chat)})
+
+    async def _create(self, pending: Pending) -> str:
+        """The chat of a first message; what else waits for it goes there too."""
+        chat: specs.ChatInfo = await self.link.request(
+            commands.NewChat(model=self.state.blank_model, settings=self.state.blank)
+        )
+        self.link.take_chat(chat)
+        for waiting in self.state.pending:
+            if not waiting.chat:
+                waiting.chat = chat.id
+        self.state.engine.pages.setdefault(chat.id, Page())
+        if not self.state.chat:
+            self.state.chat = chat.id
+        return chat.id
+
+    def _not_sent(self, info: ErrorInfo) -> None:
+        """Give the text back to the composer where that is empty; else it keeps waiting in the transcript."""
+        if not self.link.open:
+            return
+        if self.state.pending and not self.composer.text:
+            self.composer.put(self.state.pending.pop(0).text)
+        self.mark(What.PATH)
+        self.fail(info)
+
+    def _reply(self) -> Turn | None:
+        selected = self.transcript.selected
+        if selected is not None and selected.role == "assistant":
+            return selected
+        return self._newest("assistant")
+
+    def _newest(self, role: str) -> Turn | None:
+        path = self.state.engine.path(self.state.chat)
+        return next((turn for turn in reversed(path) if turn.role == role), None)
+
+    def _speaker(self, turn: Turn) -> str:
+        if turn.role != "assistant":
+            return "You" if turn.role == "user" else "System"
+        model = self.state.engine.model(turn.model)
+        return model.name if model else turn.model

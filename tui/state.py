@@ -1,0 +1,165 @@
+"""Everything that is shown, as plain data. Only `tui.reduce` and the screen's own verbs change it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.api import ErrorInfo, specs
+
+HISTORY = 60
+"""Points kept of each small chart."""
+
+LinkState = Literal["connecting", "open", "lost"]
+
+
+@dataclass
+class Turn:
+    """One message as far as it has come."""
+
+    id: str
+    chat: str
+    role: specs.Role
+    text: str = ""
+    thinking: str = ""
+    parent: str | None = None
+    state: specs.MessageState = "done"
+    created: float = 0.0
+    model: str = ""
+    adapter: str = ""
+    settings: specs.ChatSettings | None = None
+    finish: specs.Finish | None = None
+    stats: specs.ReplyStats | None = None
+    error: ErrorInfo | None = None
+    version: int = 1
+    versions: int = 1
+    since: float = 0.0
+    """Monotonic time of the last news about it, so that a running clock can go on between two."""
+
+    @classmethod
+    def of(cls, message: specs.Message, now: float = 0.0) -> Turn:
+        """The message as the engine tells it."""
+        return cls(
+            id=message.id,
+            chat=message.chat,
+            role=message.role,
+            text=message.text,
+            thinking=message.thinking,
+            parent=message.parent,
+            state=message.state,
+            created=message.created,
+            model=message.model,
+            adapter=message.adapter,
+            settings=message.settings,
+            finish=message.finish,
+            stats=message.stats,
+            error=message.error,
+            version=message.version,
+            versions=message.versions,
+            since=now,
+        )
+
+    @property
+    def live(self) -> bool:
+        """Whether it is still to be written or growing."""
+        return self.state != "done"
+
+
+@dataclass
+class Page:
+    """The stretch of a chat's path that has been read, oldest first."""
+
+    path: list[str] = field(default_factory=list)
+    more: bool = False
+    """Whether older messages exist before the first one here."""
+
+
+@dataclass
+class Pending:
+    """A message that was sent before the engine could take it."""
+
+    text: str
+    chat: str
+    """Empty: it opens a new chat."""
+
+
+@dataclass
+class EngineState:
+    """One engine as this screen knows it."""
+
+    link: LinkState = "connecting"
+    trouble: str = ""
+    """While lost: what happened, in one plain sentence or two."""
+    info: specs.EngineInfo | None = None
+    models: dict[str, specs.ModelInfo] = field(default_factory=dict)
+    phases: dict[str, str] = field(default_factory=dict)
+    """Model id to what its load is doing, in words."""
+    default_model: str = "demo"
+    chats: dict[str, specs.ChatInfo] = field(default_factory=dict)
+    turns: dict[str, Turn] = field(default_factory=dict)
+    pages: dict[str, Page] = field(default_factory=dict)
+    monitor: specs.MonitorSample | None = None
+    speeds: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    """Tokens per second of the newest reply."""
+    notices: deque[ErrorInfo] = field(default_factory=deque)
+    """Told by the engine, not yet shown."""
+
+    def model(self, name: str) -> specs.ModelInfo | None:
+        """A model by id."""
+        return self.models.get(name)
+
+    def recent(self) -> list[specs.ChatInfo]:
+        """Chats, newest first."""
+        return sorted(self.chats.values(), key=lambda chat: chat.updated, reverse=True)
+
+    def path(self, chat: str) -> list[Turn]:
+        """The turns of a chat that have been read, oldest first."""
+        page = self.pages.get(chat)
+        return [self.turns[turn] for turn in page.path] if page else []
+
+    def live(self, chat: str) -> Turn | None:
+        """The chat's reply that is growing, else the first one that waits."""
+        waiting = [turn for turn in self.turns.values() if turn.chat == chat and turn.live]
+        waiting.sort(key=lambda turn: turn.state == "queued")
+        return waiting[0] if waiting else None
+
+
+@dataclass
+class State:
+    """The whole screen: engines by name, which one and which chat is shown, what waits to be sent."""
+
+    engines: dict[str, EngineState] = field(default_factory=lambda: {"local": EngineState()})
+    current: str = "local"
+    chat: str = ""
+    """Id of the chat shown; empty is a new one that does not exist yet."""
+    blank: specs.ChatSettings = field(default_factory=specs.ChatSettings)
+    """Settings of the chat that does not exist yet."""
+    blank_model: str = ""
+    """Model of the chat that does not exist yet; empty is the engine's default."""
+    pending: list[Pending] = field(default_factory=list)
+    drafts: dict[str, str] = field(default_factory=dict)
+    """What was typed and not sent, by chat."""
+
+    @property
+    def engine(self) -> EngineState:
+        """The engine shown."""
+        return self.engines[self.current]
+
+    def settings(self) -> specs.ChatSettings:
+        """Settings of the chat shown."""
+        chat = self.engine.chats.get(self.chat)
+        return chat.settings if chat else self.blank
+
+    def model_id(self) -> str:
+        """Id of the model that will answer next in the chat shown."""
+        chat = self.engine.chats.get(self.chat)
+        return (chat.model if chat else self.blank_model) or self.engine.default_model
+
+    def model(self) -> specs.ModelInfo | None:
+        """The model that will answer next in the chat shown, once the engine has told of it."""
+        return self.engine.model(self.model_id())
+
+    def live(self) -> Turn | None:
+        """The reply under way in the chat shown."""
+        return self.engine.live(self.chat) if self.chat else None

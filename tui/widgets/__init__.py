@@ -1,0 +1,1 @@
+"""One widget a file, its style and keys on top."""
