@@ -1,0 +1,1 @@
+"""Datasets and the specs of runs: read, checked, split. No torch."""

@@ -1,0 +1,1 @@
+"""What travels between a client and the engine: plain data and its framing."""

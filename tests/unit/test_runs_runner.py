@@ -428,7 +428,7 @@ async def test_an_estimate_and_a_check_answer_while_a_run_trains() -> None:
         found = await asyncio.wait_for(bench.runner.estimate(c.EstimateRun(SPEC)), 5)
         assert found.steps == 30
         report = await asyncio.wait_for(bench.runner.check(c.CheckData("shipped:capitals")), 5)
-        assert (report.rows, report.problems) == (195, ())
+        assert (report.rows > 200, report.problems) == (True, ())
         listed = await bench.runner.datasets(c.ListDatasets())
         assert "shipped:pirate" in [dataset.id for dataset in listed.datasets]
 

@@ -1,0 +1,1 @@
+"""LoRA runs on the weights that the chat uses."""
