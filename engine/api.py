@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from engine import VERSION
 from engine.client import Client
 from engine.connect import Target, connect
 from engine.daemon import lock_holder, start_engine, stop_engine
-from engine.paths import log_path
-from engine.protocol import commands, events, specs
+from engine.data.spec_file import load_spec, spec_of
+from engine.files import write_atomic
+from engine.models.need import HEADROOM, weights_bytes
+from engine.paths import config_dir, data_dir, log_path, socket_path, state_dir, store_path
+from engine.protocol import commands, events, runs, specs
 from engine.protocol.errors import EngineDead, EngineError, EngineLost, ErrorInfo, QwillError, fault
 
+if TYPE_CHECKING:
+    from engine.monitor import Sampler
+
 __all__ = [
+    "HEADROOM",
     "VERSION",
     "Client",
     "EngineDead",
@@ -20,12 +29,39 @@ __all__ = [
     "QwillError",
     "Target",
     "commands",
+    "config_dir",
     "connect",
+    "data_dir",
+    "demo_model",
     "events",
     "fault",
+    "load_spec",
     "lock_holder",
     "log_path",
+    "machine_sampler",
+    "runs",
+    "socket_path",
+    "spec_of",
     "specs",
     "start_engine",
+    "state_dir",
     "stop_engine",
+    "store_path",
+    "weights_bytes",
+    "write_atomic",
 ]
+
+
+def machine_sampler(pid: int | None = None) -> Sampler:
+    """Takes samples of this machine without an engine; `pid` is the engine's process, if one runs."""
+    from engine.monitor import Sampler  # psutil waits until somebody looks
+
+    return Sampler(pid=pid)
+
+
+def demo_model() -> specs.ModelInfo:
+    """The demo as its files are, which may be missing or broken (`support` and `why` say so)."""
+    from engine.models.describe import describe
+    from engine.models.discover import demo_path
+
+    return describe(demo_path(), "demo", "demo", "demo")

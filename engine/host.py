@@ -111,19 +111,20 @@ class Host:
 
     async def _wake_backend(self) -> None:
         try:
-            backend = await self._model_lane.run(_create_backend)
+            backend, facts = await self._model_lane.run(_create_backend)
         except Exception as error:  # an import can fail in any way; the chats stay readable without torch
             log.exception("the model thread could not start")
             self._shelf.backend.set_exception(_no_torch(error))
             self._shelf.backend.exception()
-            self._torch("failed")
+            self._know(torch="failed")
             self.bus.publish(Notice("error", _no_torch(error).info))
             return
         self._shelf.backend.set_result(backend)
-        self._torch("ready")
+        self._know(torch="ready", **facts)
 
-    def _torch(self, state: str) -> None:
-        self._info = replace(self._info, torch=state)
+    def _know(self, **facts: Any) -> None:
+        """Tell the clients something new of the engine itself."""
+        self._info = replace(self._info, **facts)
         self.bus.publish(EngineChanged(self._info))
 
     def _watched(self) -> bool:
@@ -244,9 +245,11 @@ async def _done(work: Awaitable[Any]) -> c.Done:
     return c.Done()
 
 
-def _create_backend() -> Backend:
+def _create_backend() -> tuple[Backend, dict[str, Any]]:
+    """The backend, and what torch says of this machine (fields of EngineInfo)."""
     # By name: nothing outside engine.workers imports torch, not even for the import graph's eye.
-    return importlib.import_module("engine.workers.backend").create()
+    backend = importlib.import_module("engine.workers.backend").create()
+    return backend, importlib.import_module("engine.workers.devices").engine_facts()
 
 
 def _no_torch(error: Exception) -> EngineError:

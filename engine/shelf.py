@@ -16,14 +16,11 @@ from engine.bus import Bus
 from engine.lanes import Lane
 from engine.models.discover import discover, find
 from engine.models.folders import add_folder, load_folders
+from engine.models.need import HEADROOM, weights_bytes
 from engine.protocol.commands import ModelList
 from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.protocol.events import ModelChanged, ModelLoading
 from engine.protocol.specs import ModelInfo
-
-HEADROOM = 512 << 20
-"""Bytes left free beside a model's weights, for its cache and the rest of the machine."""
-WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class Shelf:
@@ -180,13 +177,6 @@ class Shelf:
                 )
             await self.unload(other.id)
             free += other.memory
-
-
-def weights_bytes(model: ModelInfo, dtype: str) -> int:
-    """Bytes that the weights take once loaded; the file's size where the parameters are unknown."""
-    if not model.parameters:
-        return model.bytes_on_disk
-    return model.parameters * WIDTHS.get(dtype or model.dtype, 4)
 
 
 def _gib(size: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -64,16 +65,24 @@ def filled(spec: TrainSpec, model: ModelInfo) -> TrainSpec:
     )
 
 
-def load_spec(path: Path) -> TrainSpec:
-    """Read a run.toml; raises EngineError `spec_wrong` or `spec_unreadable` with the place of the fault."""
+def load_spec(path: Path, changes: Mapping[str, object] | None = None) -> TrainSpec:
+    """Read a run.toml, with `changes` in place of its values.
+
+    Raises EngineError `spec_wrong` or `spec_unreadable` with the place of the fault.
+    """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise fault("spec_unreadable", f"{path} cannot be read", str(error)) from error
+    return spec_of(values | dict(changes or {}), path.name)
+
+
+def spec_of(values: Mapping[str, object], source: str) -> TrainSpec:
+    """A spec from its values; `source` names them in the EngineError `spec_wrong`."""
     try:
-        return checked(msgspec.convert(values, TrainSpec))
+        return checked(msgspec.convert(dict(values), TrainSpec))
     except msgspec.ValidationError as error:
-        raise _wrong(path, error) from error
+        raise _wrong(source, error) from error
 
 
 def dump_spec(spec: TrainSpec) -> bytes:
@@ -87,10 +96,10 @@ def _toml(value: object) -> str:
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
 
-def _wrong(path: Path, error: msgspec.ValidationError) -> EngineError:
+def _wrong(source: str, error: msgspec.ValidationError) -> EngineError:
     return fault(
         "spec_wrong",
-        f"{path.name} is not a run",
+        f"{source} is not a run",
         str(error),
         f"Keys are: {', '.join(TrainSpec.__struct_fields__)}",
     )

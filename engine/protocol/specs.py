@@ -177,6 +177,18 @@ class MonitorSample(msgspec.Struct, frozen=True, omit_defaults=True):
     gpus: tuple[GpuSample, ...] = ()
 
 
+class DeviceFinding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One GPU of the machine, and whether this torch can compute on it."""
+
+    name: str
+    kind: Literal["nvidia", "amd", "apple"]
+    usable: bool = False
+    why: str = ""
+    """One sentence when it is not usable."""
+    remedy: str = ""
+    """What would change that: a command to type, or a sentence; empty when nothing would."""
+
+
 class EngineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """The engine itself."""
 
@@ -188,6 +200,10 @@ class EngineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     host: str = ""
     torch: Literal["loading", "ready", "failed"] = "loading"
     """Whether the model thread has imported torch yet."""
+    devices: tuple[DeviceFinding, ...] = ()
+    """The GPUs of the machine, known once torch is imported."""
+    load_dtype: str = ""
+    """The dtype that a load takes here when none is asked for; empty until torch is imported."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
