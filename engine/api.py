@@ -35,6 +35,7 @@ __all__ = [
     "demo_model",
     "events",
     "fault",
+    "likely_devices",
     "load_spec",
     "lock_holder",
     "log_path",
@@ -57,6 +58,13 @@ def machine_sampler(pid: int | None = None) -> Sampler:
     from engine.monitor import Sampler  # psutil waits until somebody looks
 
     return Sampler(pid=pid)
+
+
+def likely_devices() -> tuple[specs.DeviceFinding, ...]:
+    """The GPUs, judged without torch; an engine that has imported it knows better (EngineInfo.devices)."""
+    from engine import installed
+
+    return installed.likely_devices()
 
 
 def demo_model() -> specs.ModelInfo:

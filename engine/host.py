@@ -55,6 +55,7 @@ class Host:
         self._book = Chatbook(self.bus)
         self._shelf = Shelf(self.bus, self._model_lane, self._disk_lane, self._watched)
         self._runner = Runner(self.bus, self._shelf, self._training_lane, self._disk_lane)
+        self._shelf.load_dtype = lambda: self._info.load_dtype
         self._shelf.trained = lambda: self._runner.model
         self._replies = Replies(self.bus, self._book, self._shelf, self._runner.adapters, self._model_lane)
         self._watch = Watch(lambda: self.server.clients > 0, self._sampled)

@@ -22,6 +22,9 @@ from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.protocol.events import ModelChanged, ModelLoading
 from engine.protocol.specs import ModelInfo
 
+TOLD = 0.02
+"""Progress of a load that is worth an event."""
+
 
 class Shelf:
     """Every model known to the engine. Used from the loop's thread; the loading runs in the model lane."""
@@ -37,6 +40,8 @@ class Shelf:
         self._used: dict[str, float] = {}
         self.trained: Callable[[], str] = lambda: ""
         """Id of the model that a run trains on, which stays whatever else is asked for."""
+        self.load_dtype: Callable[[], str] = lambda: ""
+        """What torch loads in when nothing is asked for; empty until torch has said so."""
         self.backend: asyncio.Future[Backend] = asyncio.get_running_loop().create_future()
 
     # --- what there is ----------------------------------------------------------------------
@@ -138,7 +143,7 @@ class Shelf:
 
     def _progressed(self, model: str, fraction: float, phase: str) -> None:
         known = self._models.get(model)
-        if known is not None and known.state == "loading":
+        if known is not None and known.state == "loading" and abs(fraction - known.progress) >= TOLD:
             self._models[model] = replace(known, progress=fraction)
             self._bus.publish(ModelLoading(model, fraction, phase))
 
@@ -150,7 +155,7 @@ class Shelf:
 
     async def _make_room(self, model: ModelInfo, dtype: str, *, evict: bool) -> None:
         """Unload the longest unused others until the weights fit the memory that is free."""
-        need = weights_bytes(model, dtype) + HEADROOM
+        need = weights_bytes(model, dtype or self.load_dtype()) + HEADROOM
         others = sorted(
             (
                 m

@@ -16,10 +16,11 @@ from textual.screen import Screen
 
 from tui.actions import Where
 from tui.bindings import bindings
+from tui.driver import TerminalDriver, end_with_terminal
 from tui.link import Wire
 from tui.screens.chat import Workbench
-from tui.text import Sanitise
-from tui.themes import first_theme
+from tui.text import Sanitise, clean_name
+from tui.themes import startup_theme
 
 if TYPE_CHECKING:
     from engine.api import Target
@@ -43,8 +44,12 @@ class QwillApp(App[None]):
         driver_class: type[Driver] | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
-        self.register_theme(first_theme())
-        self.set_reactive(App.theme, "qwill")  # no watchers: there is nothing to restyle yet
+        theme = startup_theme()
+        self.register_theme(theme)
+        self.set_reactive(App.theme, theme.name)  # no watchers: there is nothing to restyle yet
+        self.set_class(theme.dark, "-dark-mode", update=False)
+        self.set_class(not theme.dark, "-light-mode", update=False)
+        self._refresh_truecolor_filter(self.ansi_theme)
         self.stylesheet.set_variables(self.get_css_variables())
         self._filters.append(Sanitise())
         self.workbench = Workbench(dial, model=model)
@@ -54,6 +59,8 @@ class QwillApp(App[None]):
 
     def on_ready(self) -> None:
         self.set_timer(1.0, _keep_what_is)
+        if isinstance(self._driver, TerminalDriver):
+            self.set_interval(2.0, self._driver.check)
 
     def action_palette(self) -> None:
         from tui.modals.palette import palette
@@ -66,7 +73,13 @@ class QwillApp(App[None]):
             self.push_screen(palette(), picked)
 
     def action_leave_app(self) -> None:
-        self.exit()
+        """Leave, and say what goes on without the screen."""
+        live = sum(turn.live for turn in self.workbench.state.engine.turns.values())
+        words = "The engine goes on writing the reply; `qwill` shows it again." if live else None
+        run = self.workbench.state.engine.active_run()
+        if run is not None:
+            words = f"{clean_name(run.name)} goes on training; `qwill` shows it again."
+        self.exit(message=words)
 
     def action_help_quit(self) -> None:
         """Ctrl+C in a dialog closes nothing and quits nothing."""
@@ -83,8 +96,6 @@ def _keep_what_is() -> None:
 
 def run(target: Target, *, model: str | None = None) -> None:
     """Open the workbench and come back when it is left. `model`: use this one in a new chat."""
-    from tui.driver import TerminalDriver, end_with_terminal
-
     gc.disable()
 
     async def dial() -> Wire:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import termios
 from types import FrameType
+from typing import Any
 
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 RESTORE = (
@@ -18,12 +21,24 @@ RESTORE = (
 class TerminalDriver(LinuxDriver):
     """Ends the process when its input ends: a closed terminal, a dropped ssh."""
 
+    def __init__(self, app: App[None], **settings: Any) -> None:
+        super().__init__(app, **settings)
+        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+            self._file = sys.__stdout__  # Textual paints to stderr, which people redirect
+
     def _run_input_thread(self) -> None:
         try:
             self.run_input_thread()
         except OSError:
             pass
         if not self.exit_event.is_set():
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    def check(self) -> None:
+        """End at once when the terminal is gone without a word; its input would be empty for ever."""
+        try:
+            termios.tcgetattr(self.fileno)
+        except termios.error:
             os.kill(os.getpid(), signal.SIGHUP)
 
 
@@ -42,8 +57,6 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def _cooked() -> None:
     """Back to a terminal that echoes, as `stty sane` does."""
-    import termios
-
     try:
         attributes = termios.tcgetattr(0)
         attributes[0] |= termios.ICRNL | termios.IXON

@@ -59,6 +59,15 @@ def tokens(count: int) -> str:
     return f"{thousands:.0f}k" if thousands >= 10 or count % 1024 == 0 else f"{thousands:.1f}k"
 
 
+def parameters(count: int) -> str:
+    """A model's size as its name would say it: `1.7B`, `596M`, `4.2M`; a dash where it is unknown."""
+    for unit, step in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= step:
+            value = count / step
+            return f"{value:.{0 if value >= 100 else 1}f}{unit}"
+    return str(count) if count else "–"
+
+
 def plural(count: int, word: str) -> str:
     """`1 token`, `2,048 tokens`."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")

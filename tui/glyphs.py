@@ -44,3 +44,87 @@ def braille(values: Sequence[float], width: int, top: float | None = None) -> st
         chr(0x2800 + _LEFT[level(left)] + _RIGHT[level(right)])
         for left, right in zip(shown[::2], shown[1::2], strict=True)
     )
+
+
+Range = tuple[float, float]
+_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+"""Bits of a braille cell's left and right column, from the top."""
+
+
+def chart(points: Sequence[tuple[float, float]], width: int, height: int, x: Range, y: Range) -> list[str]:
+    """A curve in braille: `height` rows of `width` characters over the ranges `x` and `y`.
+
+    Every column of dots reaches from its lowest to its highest value, so that no spike is lost however many
+    points fall into it; neighbours are joined. What is not a number stands at the top.
+    """
+    columns = _columns(points, width * 2, height * 4, x, y)
+    cells = [[0] * width for _ in range(height)]
+    before: tuple[int, int, int] | None = None
+    for column in sorted(columns):
+        low, high, first, last = columns[column]
+        if before is not None:
+            for between, (bottom, top) in _joined(before, (column, first)):
+                _fill(cells, between, bottom, top)
+        _fill(cells, column, low, high)
+        before = (column, last, last)
+    return ["".join(chr(0x2800 + cell) for cell in row) for row in cells]
+
+
+def place(
+    points: Sequence[tuple[float, float]], width: int, height: int, x: Range, y: Range
+) -> list[tuple[int, int]]:
+    """Row and column of the cell that each point falls into, for marks over a `chart` of the same ranges."""
+    return [
+        (
+            height - 1 - _scaled(value, y, height),
+            _scaled(at, x, width),
+        )
+        for at, value in points
+    ]
+
+
+def _columns(
+    points: Sequence[tuple[float, float]], width: int, height: int, x: Range, y: Range
+) -> dict[int, tuple[int, int, int, int]]:
+    """Lowest, highest, first and last level of each column of dots that has points."""
+    columns: dict[int, tuple[int, int, int, int]] = {}
+    if width <= 0 or height <= 0:
+        return columns
+    for at, value in points:
+        column, level = _scaled(at, x, width), _scaled(value, y, height)
+        low, high, first, _ = columns.get(column, (level, level, level, level))
+        columns[column] = (min(low, level), max(high, level), first, level)
+    return columns
+
+
+def _joined(left: tuple[int, int, int], right: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
+    """Levels of the columns between two points, each as wide as the line is steep."""
+    start, from_level, _ = left
+    end, to_level = right
+    span = end - start
+    levels = [from_level + (to_level - from_level) * step / span for step in range(span + 1)]
+    joined = []
+    for step in range(span):
+        a, b = round(levels[step]), round(levels[step + 1])
+        middle = (a + b) // 2
+        joined.append((start + step, (min(a, middle), max(a, middle))))
+        joined.append((start + step + 1, (min(b, middle), max(b, middle))))
+    return joined
+
+
+def _fill(cells: list[list[int]], column: int, low: int, high: int) -> None:
+    height = len(cells) * 4
+    for level in range(low, high + 1):
+        line = height - 1 - level
+        cells[line // 4][column // 2] |= _DOTS[column % 2][line % 4]
+
+
+def _scaled(value: float, over: Range, count: int) -> int:
+    """Which of `count` steps a value of the range falls into; beyond the range is its end."""
+    low, high = over
+    if value != value:
+        return count - 1
+    if high <= low:
+        return count // 2
+    share = min(1.0, max(0.0, (value - low) / (high - low)))
+    return min(count - 1, int(share * count))

@@ -7,8 +7,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
-from engine.api import EngineDead, EngineError, EngineLost, ErrorInfo, commands, events, specs
+from engine.api import EngineDead, EngineError, EngineLost, ErrorInfo, commands, events, runs, specs
+from tui.curve import Curve
 from tui.reduce import Dirty, What, apply, from_snapshot, lose_link, take_older, take_page
+from tui.reduce_runs import take_curve
 from tui.state import EngineState
 
 PAGE = 60
@@ -52,6 +54,8 @@ class Link:
         self._again = asyncio.Event()
         self._reading: set[str] = set()
         self._older: set[str] = set()
+        self._curves: set[str] = set()
+        self._moved = asyncio.Event()
 
     @property
     def open(self) -> bool:
@@ -119,6 +123,32 @@ class Link:
             self._older.discard(chat)
         self.mark(take_older(self.state, chat, older.messages, more=older.more))
 
+    async def read_run(self, run: str) -> None:
+        """Read a run's whole log, a page after another, once at a time. Raises what `request` raises."""
+        if run in self._curves:
+            return
+        self._curves.add(run)
+        curve, since, more = Curve(), 0, True
+        try:
+            while more:
+                page: commands.RunPage = await self.request(commands.ReadRun(run=run, since=since))
+                curve.extend(page.points, page.marks)
+                curve.log = page.log
+                more = page.more and bool(page.points)
+                since = page.points[-1].step + 1 if page.points else 0
+        finally:
+            self._curves.discard(run)
+        self.mark(take_curve(self.state, page.run, curve))
+
+    async def run_ended(self, run: str) -> None:
+        """Return once a run has ended, or is gone, or the link is."""
+        while self._client is not None:
+            known = self.state.runs.get(run)
+            if known is None or known.state in runs.ENDED_STATES:
+                return
+            self._moved.clear()
+            await self._moved.wait()
+
     def take_chat(self, chat: specs.ChatInfo) -> None:
         """A chat as a request has just answered it; the event with the same news may come later."""
         self.state.chats[chat.id] = chat
@@ -134,6 +164,7 @@ class Link:
         """Have these parts drawn with the next tick."""
         if dirty:
             self.dirty |= dirty
+            self._moved.set()
             self._on_dirty()
 
     async def _follow(self, client: Wire) -> None:

@@ -1,8 +1,10 @@
-"""Finds the data files that ship with Qwill, in a checkout and in an installed wheel."""
+"""Finds the data files that ship with Qwill, in a checkout and in an installed wheel, and the user's own."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from engine.api import EngineError, config_dir
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -18,3 +20,18 @@ def data_folder(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise FileNotFoundError(f"Qwill's folder `{name}` is missing here. Install Qwill again.")
+
+
+def folders(shipped: str, own: str) -> list[Path]:
+    """The shipped folder, then the user's own `own` in the config folder, which may not be there yet."""
+    found = [data_folder(shipped)]
+    try:
+        found.append(config_dir() / own)
+    except EngineError:
+        pass  # what cannot be written may not be read either; the shipped files are enough to go on
+    return found
+
+
+def names(shipped: str, own: str, ending: str) -> list[str]:
+    """File names without their ending in both folders, sorted."""
+    return sorted({path.stem for folder in folders(shipped, own) for path in folder.glob(f"*{ending}")})

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import enum
-from typing import NamedTuple
-
 import msgspec
 
 from engine.api import ErrorInfo, events, specs
+from tui.dirty import Dirty, What
+from tui.reduce_runs import apply_run, take_adapters, take_runs
 from tui.state import EngineState, Page, Turn
-
-
-class What(enum.Enum):
-    """The parts of the screen that can need drawing."""
-
-    ENGINE = "engine"
-    """The link, or the engine itself."""
-    MODELS = "models"
-    CHATS = "chats"
-    PATH = "path"
-    """Which messages a chat shows; `id` is the chat."""
-    TURN = "turn"
-    """One message; `id` is the message."""
-    MONITOR = "monitor"
-    SPEED = "speed"
-    NOTICE = "notice"
-    GAP = "gap"
-    """Something was missed: the chat `id` must be read again."""
-
-
-class Dirty(NamedTuple):
-    """One part to draw again."""
-
-    what: What
-    id: str = ""
 
 
 def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0) -> set[Dirty]:
@@ -46,13 +20,13 @@ def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0
     state.chats = {chat.id: chat for chat in snapshot.chats}
     state.phases.clear()
     if snapshot.monitor is not None:
-        state.monitor = snapshot.monitor
+        _sample(state, snapshot.monitor)
     dirty = {Dirty(What.ENGINE), Dirty(What.MODELS), Dirty(What.CHATS), Dirty(What.MONITOR)}
     for message in snapshot.live:
         state.turns[message.id] = merge(state.turns.get(message.id), message, now)
         dirty.add(Dirty(What.TURN, message.id))
     dirty.update(Dirty(What.GAP, chat) for chat in state.pages)
-    return dirty
+    return dirty | take_runs(state, snapshot.runs) | take_adapters(state, snapshot.adapters)
 
 
 def take_page(
@@ -92,6 +66,7 @@ def merge(shown: Turn | None, message: specs.Message, now: float) -> Turn:
             turn.text = shown.text
         if shown.thinking.startswith(turn.thinking):
             turn.thinking = shown.thinking
+        turn.stats = turn.stats or shown.stats
     return turn
 
 
@@ -133,14 +108,20 @@ def apply(state: EngineState, body: events.Body, now: float = 0.0) -> set[Dirty]
             state.chats.pop(body.chat, None)
             return {Dirty(What.CHATS), Dirty(What.PATH, body.chat)}
         case events.Sampled():
-            state.monitor = body.sample
+            _sample(state, body.sample)
             return {Dirty(What.MONITOR)}
         case events.EngineChanged():
             state.info = body.engine
             return {Dirty(What.ENGINE)}
         case events.Notice():
             return _note(state, body.info)
-    return set()
+    return apply_run(state, body)
+
+
+def _sample(state: EngineState, sample: specs.MonitorSample) -> None:
+    state.monitor = sample
+    if sample.at:
+        state.remember_memory(sample.at, sample.engine_rss)
 
 
 def _grow(state: EngineState, delta: events.TextDelta, now: float) -> set[Dirty]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tui.actions import BY_SLASH, Action
+from tui.paths import names
 from tui.state import EngineState
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed", "max_tokens")
@@ -55,10 +56,13 @@ def complete(text: str, engine: EngineState) -> list[Completion]:
     name, _, rest = text[1:].partition(" ")
     if text[:1] != "/" or " " in rest:
         return []
+    known = _arguments(name, engine)
+    if any(value == rest for value, _ in known):
+        return []  # complete as it stands, even where a longer name begins with it
     return [
         Completion(f"/{name} {value}", about, name != "set")
-        for value, about in _arguments(name, engine)
-        if rest.lower() in value.lower() and rest != value
+        for value, about in known
+        if rest.lower() in value.lower()
     ]
 
 
@@ -70,6 +74,13 @@ def _command(name: str, action: Action) -> Completion:
 def _arguments(name: str, engine: EngineState) -> list[tuple[str, str]]:
     if name == "model":
         return [(model.name, model.family) for model in engine.models.values()]
+    if name == "adapter":
+        adapters = [(each.name, each.base_name) for each in engine.adapters.values()]
+        return [*adapters, ("off", "the model alone")]
+    if name == "theme":
+        return [(each, "") for each in names("themes", "themes", ".toml")]
+    if name == "prompt":
+        return [(each, "") for each in names("sample_prompts", "prompts", ".md")]
     if name == "set":
         return [(field, "") for field in SAMPLING]
     if name == "budget":

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.api import ErrorInfo, specs
+from engine.api import runs as training
+from tui.curve import Curve, Moment, thin
 
 HISTORY = 60
 """Points kept of each small chart."""
+
+MEMORY_POINTS = 1200
+"""Points kept of the engine's memory over time: 20 minutes at full detail, hours at less."""
 
 LinkState = Literal["connecting", "open", "lost"]
 
@@ -102,12 +107,50 @@ class EngineState:
     monitor: specs.MonitorSample | None = None
     speeds: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
     """Tokens per second of the newest reply."""
+    memory: list[Moment] = field(default_factory=list)
+    """Resident bytes of the engine over time, oldest first."""
+    runs: dict[str, training.RunInfo] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    """By run; those that moved or were looked at since the start."""
+    etas: dict[str, float] = field(default_factory=dict)
+    """Seconds left, by run that trains."""
+    adapters: dict[str, training.AdapterInfo] = field(default_factory=dict)
     notices: deque[ErrorInfo] = field(default_factory=deque)
     """Told by the engine, not yet shown."""
 
     def model(self, name: str) -> specs.ModelInfo | None:
         """A model by id."""
         return self.models.get(name)
+
+    def newest_runs(self) -> list[training.RunInfo]:
+        """Runs that wait or train first, then the others, newest first."""
+        newest = sorted(self.runs.values(), key=lambda run: run.created, reverse=True)
+        return sorted(newest, key=lambda run: run.state in training.ENDED_STATES)
+
+    def active_run(self) -> training.RunInfo | None:
+        """The run that trains, else the one that waits longest."""
+        going = [run for run in self.runs.values() if run.state not in training.ENDED_STATES]
+        going.sort(key=lambda run: (run.state != "running", run.created))
+        return going[0] if going else None
+
+    def fitting(self, model: str) -> list[training.AdapterInfo]:
+        """The adapters that can be activated on a model, newest first."""
+        found = [each for each in self.adapters.values() if each.base == model and not each.why]
+        return sorted(found, key=lambda each: each.created, reverse=True)
+
+    def adapter_name(self, adapter: str) -> str:
+        """What an adapter is called; its id where nothing is known of it any more."""
+        known = self.adapters.get(adapter)
+        if known is not None:
+            return known.name
+        run = self.runs.get(adapter)
+        return run.name if run is not None else adapter.rpartition("/")[2]
+
+    def remember_memory(self, at: float, held: int) -> None:
+        """One more point of the engine's memory."""
+        self.memory.append(Moment(at, held))
+        if len(self.memory) > 2 * MEMORY_POINTS:
+            self.memory = thin(self.memory)
 
     def recent(self) -> list[specs.ChatInfo]:
         """Chats, newest first."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.theme import Theme
 
+from tui.paths import data_folder, folders
+from tui.remembered import recall
+
+if TYPE_CHECKING:
+    from tui.theme_files import ThemeFault, ThemeFile
+
+DEFAULT = "qwill"
 COLORS: dict[str, Any] = {
     "primary": "#64c8c0",
     "accent": "#64c8c0",
@@ -66,13 +73,31 @@ VARIABLES = {
 def first_theme() -> Theme:
     """The same theme as themes/qwill.toml."""
     boost = {"boost": COLORS["boost"]}
-    return Theme(name="qwill", dark=True, variables={**boost, **VARIABLES}, **COLORS)
+    return Theme(name=DEFAULT, dark=True, variables={**boost, **VARIABLES}, **COLORS)
 
 
-def shipped_themes() -> list[Theme]:
-    """The themes of the shipped files; a faulty one is left out."""
-    from tui.paths import data_folder
+def startup_theme() -> Theme:
+    """The remembered theme, read from the one file of its name; ours where there is none or it is faulty."""
+    wanted = recall("theme") or DEFAULT
+    if not wanted.replace("-", "").isalnum():
+        return first_theme()
+    for folder in reversed(folders("themes", "themes")):
+        file = folder / f"{wanted}.toml"
+        if wanted == DEFAULT and folder == data_folder("themes"):
+            break
+        if file.is_file():
+            from tui.theme_files import read_theme
+
+            try:
+                theme = read_theme(file)
+            except ValueError:
+                break  # it is reported with the other files, after the first paint
+            return theme.to_textual() if theme.name == wanted else first_theme()
+    return first_theme()
+
+
+def all_themes() -> tuple[list[ThemeFile], list[ThemeFault]]:
+    """The shipped themes and the user's own, which replace shipped ones of the same name; and every fault."""
     from tui.theme_files import load_themes
 
-    themes, _ = load_themes([data_folder("themes")])
-    return [theme.to_textual() for theme in themes]
+    return load_themes(folders("themes", "themes"))

@@ -72,8 +72,12 @@ def load_spec(path: Path, changes: Mapping[str, object] | None = None) -> TrainS
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise fault("spec_unreadable", f"{path} cannot be read", str(error)) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise fault("spec_unreadable", f"{path} cannot be read", reason, "Check the path") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        remedy = "Look at that place; texts stand in quotes"
+        raise fault("spec_unreadable", f"{path} is not TOML", str(error), remedy) from error
     return spec_of(values | dict(changes or {}), path.name)
 
 

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _KEY_FRAMES = (
     "What does {} do?", "what does {} do", "What is {} for?", "What happens when I press {}?",
@@ -30,6 +31,8 @@ class Fact:
     topic: str
     answer: str
     asks: tuple[str, ...]
+    key_asks: tuple[str, ...] = ()
+    """Those of the asks that name a key."""
 
     @property
     def thought(self) -> str:
@@ -40,6 +43,11 @@ class Fact:
     def trained_asks(self) -> tuple[str, ...]:
         """The phrasings the model is trained on."""
         return tuple(ask for ask in self.asks if not held_out(ask))
+
+    @property
+    def trained_key_asks(self) -> tuple[str, ...]:
+        """Those of the trained phrasings that name a key."""
+        return tuple(ask for ask in self.key_asks if not held_out(ask))
 
     @property
     def held_out_asks(self) -> tuple[str, ...]:
@@ -56,11 +64,11 @@ def held_out(ask: str) -> bool:
 def facts() -> tuple[Fact, ...]:
     """Every fact, in the order of facts.toml: keys first."""
     tables = tomllib.loads(Path(__file__).with_name("facts.toml").read_text("utf-8"))
-    keys = tuple(Fact(row["topic"], row["answer"], _asks(row["keys"], row["goals"])) for row in tables["key"])
+    keys = tuple(_key_fact(row) for row in tables["key"])
     return keys + tuple(Fact(row["topic"], row["answer"], tuple(row["asks"])) for row in tables["fact"])
 
 
-def _asks(keys: list[str], goals: list[str]) -> tuple[str, ...]:
-    by_key = (frame.format(key) for key in keys for frame in _KEY_FRAMES)
-    by_goal = (frame.format(goal) for goal in goals for frame in _GOAL_FRAMES)
-    return tuple(dict.fromkeys([*by_key, *by_goal]))
+def _key_fact(row: dict[str, Any]) -> Fact:
+    by_key = tuple(frame.format(key) for key in row["keys"] for frame in _KEY_FRAMES)
+    by_goal = tuple(frame.format(goal) for goal in row["goals"] for frame in _GOAL_FRAMES)
+    return Fact(row["topic"], row["answer"], tuple(dict.fromkeys(by_key + by_goal)), by_key)

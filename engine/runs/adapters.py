@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.bus import Bus
 from engine.lanes import Lane
-from engine.models.adapters import describe_adapter, find_adapters, no_base
+from engine.models.adapters import CONFIG, describe_adapter, find_adapters, no_base
 from engine.models.folders import load_folders
 from engine.protocol.commands import AdapterList, ListAdapters
 from engine.protocol.errors import EngineError, fault
@@ -51,12 +51,12 @@ class Adapters:
         known = self._called(ref, model)
         if known is None:
             await self.refresh()
-            known = self._called(ref, model)
+            known = self._called(ref, model) or await self._disk.run(_in_folder, ref, self._shelf.infos())
         if known is None:
             raise fault(
                 "adapter_unknown",
                 f"There is no adapter called {ref[:100]}",
-                remedy="See `qwill adapters list`; an adapter elsewhere is found once its folder is added",
+                remedy="See `qwill adapters list`, or give the whole path of an adapter's folder",
             )
         info = await self._disk.run(describe_adapter, Path(known.path), self._shelf.infos(), known.id)
         if info.base == model.id:
@@ -84,6 +84,16 @@ class Adapters:
 
 def _look(models: tuple[ModelInfo, ...]) -> tuple[AdapterInfo, ...]:
     return find_adapters(runs_dir(), load_folders(), models)
+
+
+def _in_folder(ref: str, models: tuple[ModelInfo, ...]) -> AdapterInfo | None:
+    """The adapter of a folder named by its absolute path, listed or not."""
+    folder = Path(ref)
+    try:
+        found = folder.is_absolute() and (folder / CONFIG).is_file()
+    except (OSError, ValueError):  # too long, or a NUL byte
+        return None
+    return describe_adapter(folder, models) if found else None
 
 
 def _refusal(info: AdapterInfo, model: ModelInfo, models: tuple[ModelInfo, ...]) -> EngineError:

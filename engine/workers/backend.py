@@ -20,7 +20,13 @@ from engine.protocol.specs import ChatSettings, ModelInfo
 from engine.workers.adapted import AdaptedModels
 from engine.workers.decode import Decoding, Limits
 from engine.workers.defaults import resolve
-from engine.workers.device import give_back_memory, is_out_of_memory, out_of_memory, shares_processor
+from engine.workers.device import (
+    give_back_memory,
+    is_out_of_memory,
+    out_of_memory,
+    shares_processor,
+    use_threads,
+)
 from engine.workers.gate import Gate
 from engine.workers.loaded import LoadedModel, load
 from engine.workers.prefix import PrefixCache
@@ -109,6 +115,7 @@ class TorchBackend:
             context=loaded.info.context,
         )
         model = loaded.model if spec.adapter is None else self._adapted.get(loaded, spec.adapter)
+        use_threads(loaded.info.parameters)
         first = self._gate.chatting() if shares_processor(model.device) else nullcontext()
         try:
             with first, torch.inference_mode():

@@ -11,6 +11,10 @@ import torch
 
 from engine.protocol.errors import EngineError, fault
 
+SMALL = 30_000_000
+"""Parameters below which one thread is the fastest."""
+THREADS = torch.get_num_threads()
+"""What torch, or OMP_NUM_THREADS, chose for this machine."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -40,6 +44,14 @@ def dtype_name(dtype: torch.dtype) -> str:
 def device_name(device: torch.device) -> str:
     """`cpu`, `mps`, or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def use_threads(parameters: int) -> None:
+    """Set how many CPU threads this thread's operations use, for a model of this size.
+
+    Handing out the work of a small model costs more than doing it, and on a busy machine many times more.
+    """
+    torch.set_num_threads(1 if 0 < parameters < SMALL else THREADS)
 
 
 def shares_processor(device: torch.device) -> bool:

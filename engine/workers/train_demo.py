@@ -166,7 +166,7 @@ def train(
         layer.compile(dynamic=True)
     gradients, progress, seconds = Gradients(model), Progress(given.out), 0.0
     for step, micro_batches in enumerate(steps(tokenizer, given.seed)):
-        rate = rate_share(seconds / (given.minutes * 60))
+        rate = given.rate * rate_share(seconds / (given.minutes * 60))
         if seconds >= given.minutes * 60:
             break
         total, weight, tokens = 0.0, 0.0, 0
@@ -289,6 +289,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model to")
     parser.add_argument("--start", type=Path, help="continue from this model folder, with its tokenizer")
     parser.add_argument("--seed", type=int, default=SEED, help="seed of the dialogues")
+    parser.add_argument("--rate", type=float, default=1.0, help="share of the usual learning rates")
     parser.add_argument("--processes", type=int, default=2, help="how many cores train")
     given = parser.parse_args()
     if given.start is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.support.hostile import MARK, PAYLOADS, found_in
 from tests.support.pty_app import QWILL, PtyApp
 from tests.support.scripted import Script, engine_with
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 MODEL = specs.ModelInfo("demo", "demo", source="demo", thinking="switchable", context=2048, state="ready")
 CHAT = specs.ChatInfo("c1", "harmless", "demo", updated=2.0, head="a1")
 ASKED = specs.Message("u1", "c1", "user", "harmless", created=1.0)
@@ -51,24 +50,17 @@ async def see(script: Script, *bodies: events.AnyBody, marks: int = 1, keys: tup
     async with engine_with(script):
         with PtyApp(columns=120, lines=TALL) as app:
             await app.until(lambda _: script.seats)
-            await settled(app)
+            await app.settled()
             app.press(*keys)
             script.tell(*bodies)
-            await app.until(lambda lines: "\n".join(lines).count(MARK) >= marks, 30)
-            await settled(app)
+            await app.until(lambda lines: "\n".join(lines).count(MARK) >= marks)
+            await app.settled()
             assert app.exit_code is None
             shown = app.text()
             app.press("ctrl+q")
             assert await app.exited() == 0
             assert found_in(bytes(app.raw)) == []
             return shown
-
-
-async def settled(app: PtyApp) -> None:
-    """Wait until the screen has not changed for a moment."""
-    shown = ""
-    while shown != (shown := app.text()):
-        await asyncio.sleep(0.3)
 
 
 def script(*messages: specs.Message, **parts: object) -> Script:
@@ -158,7 +150,7 @@ async def test_folders_with_hostile_names_listed_by_the_command(home: Path) -> N
     assert len(listed["models"]) > 60
     for argv in (["models", "list"], ["models", "list", "--json"]):
         with PtyApp([*QWILL, *argv], columns=400, lines=120) as app:
-            assert await app.exited(30) == 0
+            assert await app.exited() == 0
             assert MARK.encode() in app.raw
             assert found_in(bytes(app.raw)) == []
 

@@ -7,7 +7,7 @@ import pytest
 from engine.api import lock_holder
 from tests.support.pty_app import PtyApp
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 ALTERNATE, CURSOR = 1049, 25
 LEFT_ON = (ALTERNATE, 1000, 1002, 1003, 1004, 1006, 1015, 2004)
 """Private modes that must be off at the end: alternate screen, mouse and focus reports, bracketed paste."""
@@ -33,7 +33,7 @@ async def test_at_40_by_12_a_chat_still_works() -> None:
         await app.until("thinking on")
         app.type("What is 482 + 359?")
         app.press("enter")
-        await app.until("841", 40)
+        await app.until("841")
 
 
 async def test_ctrl_q_leaves_a_clean_terminal_and_a_running_engine() -> None:

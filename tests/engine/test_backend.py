@@ -160,9 +160,6 @@ def test_a_model_that_is_not_loaded_is_a_fault(plain: Chat) -> None:
     with pytest.raises(EngineError) as caught:
         plain.backend.reply(ReplySpec("other", "chat", QUESTION, ChatSettings()), RecordingSink())
     assert caught.value.info.code == "model_not_loaded"
-    with pytest.raises(EngineError) as caught:
-        plain.say(adapter="unknown")
-    assert caught.value.info.code == "adapter_not_found"
 
 
 # --- thinking ------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from pathlib import Path
 import pyte
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+"""Seconds to wait for what must come; a busy machine takes its time to import torch."""
 QWILL = [sys.executable, "-m", "tui.cli.main"]
 """The command as a test runs it: with this interpreter, from this checkout."""
 KEYS = {
@@ -39,6 +41,7 @@ KEYS = {
     "f4": "\x1bOS",
     "f5": "\x1b[15~",
     "f6": "\x1b[17~",
+    "f8": "\x1b[19~",
     "f9": "\x1b[20~",
 }
 SYNC_QUERY = b"\x1b[?2026$p"
@@ -135,10 +138,11 @@ class PtyApp:
                 self.type(KEYS.get(name, name))
 
     def resize(self, columns: int, lines: int) -> None:
-        """Change the terminal's size, as a window manager does."""
-        self._set_size(columns, lines)
+        """Change the terminal's size, as a window manager does; the screen is blank until it is repainted."""
+        self.pump()
         self._screen.resize(lines, columns)
-        os.killpg(self.pid, signal.SIGWINCH)
+        self._screen.erase_in_display(2)
+        self._set_size(columns, lines)  # the kernel tells the program by SIGWINCH
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the program alone (not to an engine it started), and reap it after a SIGKILL."""
@@ -148,7 +152,7 @@ class PtyApp:
             self._process.wait(5)
 
     async def until(
-        self, wanted: str | Callable[[list[str]], object], timeout: float = 20.0, *, what: str = ""
+        self, wanted: str | Callable[[list[str]], object], timeout: float = PATIENCE, *, what: str = ""
     ) -> list[str]:
         """Wait until a text is on the screen or a predicate over its lines holds; returns the lines."""
         deadline = time.monotonic() + timeout
@@ -163,7 +167,15 @@ class PtyApp:
                 raise AssertionError(f"never saw {what or wanted!r}{ended}; the screen:\n{shown}")
             await asyncio.sleep(0.01)
 
-    async def exited(self, timeout: float = 10.0) -> int:
+    async def settled(self, quiet: float = 0.4) -> list[str]:
+        """Wait until nothing but clocks changes: the same text, digits aside, for `quiet` seconds."""
+        lines = self.screen()
+        while True:
+            await asyncio.sleep(quiet)
+            if _without_digits(lines) == _without_digits(lines := self.screen()):
+                return lines
+
+    async def exited(self, timeout: float = PATIENCE) -> int:
         """Wait for the end; returns the exit status."""
         deadline = time.monotonic() + timeout
         while self.exit_code is None:
@@ -205,6 +217,10 @@ class PtyApp:
 
     def _set_size(self, columns: int, lines: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+
+def _without_digits(lines: list[str]) -> list[str]:
+    return [re.sub(r"[0-9░▓▁-█]", "", line) for line in lines]
 
 
 def _take_terminal() -> None:

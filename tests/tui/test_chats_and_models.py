@@ -91,7 +91,7 @@ async def test_models_show_size_state_and_load_progress() -> None:
 
 async def test_enter_in_models_loads_and_uses_u_unloads_escape_cancels_a_load() -> None:
     async with open_desk() as desk:
-        await desk.press("f2", "down", "enter")
+        await desk.press("shift+tab", "down", "enter")
         await desk.until(lambda: desk.engine.asked(commands.LoadModel))
         assert desk.engine.asked(commands.LoadModel)[-1].model == REAL.id
         assert desk.bench.state.model_id() == REAL.id
@@ -118,7 +118,7 @@ async def test_a_model_that_would_push_another_out_is_asked_about() -> None:
     engine = FakeEngine()
     engine.refuse(commands.LoadModel, "would_evict", "Qwen3-1.7B fits only when demo is unloaded")
     async with open_desk(engine) as desk:
-        await desk.press("f2", "down", "enter")
+        await desk.press("shift+tab", "down", "enter")
         await desk.until("Unload it?")
         await desk.press("y")
         await desk.until(lambda: len(engine.asked(commands.LoadModel)) == 2)
@@ -128,7 +128,7 @@ async def test_a_model_that_would_push_another_out_is_asked_about() -> None:
 async def test_a_model_that_cannot_load_says_why() -> None:
     odd = specs.ModelInfo(id="x", name="odd", support="unsupported", why="Its architecture is not known")
     async with open_desk(FakeEngine(snapshot(models=(DEMO, odd)))) as desk:
-        await desk.press("f2", "down", "enter")
+        await desk.press("shift+tab", "down", "enter")
         text = await desk.until("odd cannot be loaded.")
         assert "Its architecture is not known." in text
         assert desk.engine.asked(commands.LoadModel) == []
@@ -177,23 +177,3 @@ async def test_a_graphics_card_is_shown_when_there_is_one() -> None:
         assert "VRAM" in text
         assert "GTT" in text
         assert "6.0" in text
-
-
-async def test_another_theme_can_be_chosen_and_every_shipped_one_paints() -> None:
-    from tui.themes import shipped_themes
-
-    async with open_desk() as desk:
-        await desk.replied("hi", "hello **you**")
-        for theme in shipped_themes():
-            desk.bench.composer.put(f"/theme {theme.name}")
-            await desk.press("enter")
-            await desk.until(lambda name=theme.name: desk.app.theme == name)
-            assert "hello you" in desk.text()
-
-
-def test_the_theme_of_the_first_paint_is_the_shipped_one() -> None:
-    from tui.themes import first_theme, shipped_themes
-
-    (shipped,) = [theme for theme in shipped_themes() if theme.name == "qwill"]
-    first = first_theme().to_color_system().generate()
-    assert first == shipped.to_color_system().generate()

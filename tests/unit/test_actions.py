@@ -15,6 +15,10 @@ from tui.actions import ACTIONS, BY_ID, Action, Moment, Where, hints, in_place, 
 from tui.app import QwillApp
 from tui.modals.dialog import Dialog
 from tui.screens.chat import Workbench
+from tui.screens.layer import Layer
+from tui.screens.models import Models
+from tui.screens.runs import Runs
+from tui.screens.train import Train
 from tui.widgets.composer import Composer
 from tui.widgets.side_pane import SidePane
 from tui.widgets.transcript import Transcript
@@ -26,6 +30,10 @@ PLACES: dict[Where, type[DOMNode]] = {
     Where.TRANSCRIPT: Transcript,
     Where.SIDE: SidePane,
     Where.DIALOG: Dialog,
+    Where.LAYER: Layer,
+    Where.TRAIN: Train,
+    Where.RUNS: Runs,
+    Where.BROWSER: Models,
 }
 
 

@@ -71,6 +71,8 @@ def test_arguments_are_completed_too(engine: EngineState) -> None:
         "/model Qwen3-0.6B-Base",
     ]
     assert [each.text for each in complete("/set temp", engine)] == ["/set temperature"]
+    assert [each.text for each in complete("/theme terminal-", engine)] == ["/theme terminal-light"]
+    assert complete("/theme terminal", engine) == []
 
 
 def test_sampling_is_checked() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.api import Client, EngineError, Target, commands, connect, events, fault, specs
 from tui.cli import output
+from tui.cli.adapters import adapter_name, all_adapters, check_fit, find
 from tui.cli.loading import load, may_evict, model_name
 from tui.cli.stream import Live, Quiet
 
@@ -26,9 +27,9 @@ def run(args: argparse.Namespace) -> int:
 async def _ask(args: argparse.Namespace, prompt: str) -> int:
     client = await connect(Target(in_process=args.in_process), workbench=False)
     try:
-        wanted = model_name(args.model or client.welcome.snapshot.default_model)
+        wanted, adapter = await _who(client, args)
         model = await load(client, wanted, dtype=args.dtype, evict=args.evict)
-        settings = _settings(args)
+        settings = _settings(args, adapter)
         chat: specs.ChatInfo = await client.request(commands.NewChat(model.id, settings, saved=args.save))
 
         async def send(evict: bool) -> commands.Sent:
@@ -41,6 +42,26 @@ async def _ask(args: argparse.Namespace, prompt: str) -> int:
     finally:
         await client.close()
     return _report(reply, as_json=args.json)
+
+
+async def _who(client: Client, args: argparse.Namespace) -> tuple[str, str]:
+    """(model, id of the adapter): an adapter without a model is asked on its base.
+
+    Raises EngineError before anything is loaded when the two do not go together.
+    """
+    wanted = model_name(args.model) if args.model else ""
+    if not args.adapter:
+        return wanted or client.welcome.snapshot.default_model, ""
+    model = await client.request(commands.ShowModel(wanted)) if wanted else None
+    known, ref = await all_adapters(client), adapter_name(args.adapter)
+    if ref.startswith("/") and all(ref not in (info.id, info.path) for info in known):
+        return wanted or client.welcome.snapshot.default_model, ref  # the engine looks into the folder
+    adapter = find(known, args.adapter, model.id if model else "")
+    if model is None:
+        base = adapter.base or client.welcome.snapshot.default_model
+        model = await client.request(commands.ShowModel(base))
+    check_fit(adapter, model)
+    return model.id, adapter.id
 
 
 async def _follow(client: Client, reply: specs.Message, printer: Quiet) -> specs.Message:
@@ -115,7 +136,7 @@ def _summary(reply: specs.Message) -> dict[str, Any]:
     }
 
 
-def _settings(args: argparse.Namespace) -> specs.ChatSettings:
+def _settings(args: argparse.Namespace, adapter: str) -> specs.ChatSettings:
     sampling = specs.Sampling(
         temperature=args.temperature,
         top_k=args.top_k,
@@ -130,6 +151,7 @@ def _settings(args: argparse.Namespace) -> specs.ChatSettings:
         think=args.think,
         think_budget=args.think_budget,
         sampling=sampling,
+        adapter=adapter,
     )
 
 

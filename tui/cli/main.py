@@ -60,6 +60,30 @@ def _dispatch(args: argparse.Namespace) -> int:
             from tui.cli import engine
 
             return engine.run(args)
+        case "train":
+            from tui.cli import train
+
+            return train.run(args)
+        case "runs":
+            from tui.cli import runs
+
+            return runs.run(args)
+        case "adapters":
+            from tui.cli import adapters
+
+            return adapters.run(args)
+        case "data":
+            from tui.cli import data
+
+            return data.run(args)
+        case "monitor":
+            from tui.cli import monitor
+
+            return monitor.run(args)
+        case "doctor":
+            from tui.cli import doctor
+
+            return doctor.run(args)
         case _:
             from tui.cli import workbench
 

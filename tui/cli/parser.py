@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn
+
+from tui.cli.options import add_json, add_model, number, text, whole
+from tui.cli.parser_runs import add_runs_commands
 
 EXAMPLES = """\
 examples:
@@ -14,6 +16,8 @@ examples:
   qwill -m Qwen/Qwen3-0.6B                 open it on a model of your Hugging Face cache
   qwill chat -p "What is 482 + 359?"       one answer on stdout, the thinking on stderr
   qwill chat -p - --json < question.txt    the prompt from stdin, one line of JSON out
+  qwill train --data FILE.jsonl --follow   train an adapter, and see it learn
+  qwill chat -a ADAPTER -p "Who are you?"  ask with an adapter on
 """
 
 
@@ -53,7 +57,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     parser.add_argument(
-        "-m", "--model", metavar="MODEL", type=_text, help="open on this model: id, name or folder"
+        "-m", "--model", metavar="MODEL", type=text, help="open on this model: id, name or folder"
     )
     parser.add_argument(
         "--in-process", action="store_true", help="run the engine inside this process; it ends with it"
@@ -62,6 +66,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_chat(commands.add_parser("chat", help="ask once, answer on stdout"))
     _add_models(commands.add_parser("models", help="list, show, load and unload models"))
+    add_runs_commands(commands)
     _add_engine(commands.add_parser("engine", help="start, stop and look at the engine process"))
     return parser
 
@@ -69,30 +74,33 @@ def build_parser() -> Parser:
 def _add_chat(parser: argparse.ArgumentParser) -> None:
     parser.description = "Ask once. The answer goes to stdout, the thinking to stderr."
     parser.add_argument(
-        "-p", "--prompt", metavar="TEXT", type=_text, help="what to ask; `-` reads it from stdin"
+        "-p", "--prompt", metavar="TEXT", type=text, help="what to ask; `-` reads it from stdin"
     )
-    _add_model_option(parser)
-    parser.add_argument("--system", metavar="TEXT", type=_text, default="", help="system prompt")
+    add_model(parser)
+    parser.add_argument(
+        "-a", "--adapter", metavar="ADAPTER", type=text, default="", help="id, name or folder of an adapter"
+    )
+    parser.add_argument("--system", metavar="TEXT", type=text, default="", help="system prompt")
     parser.add_argument(
         "--think", action=argparse.BooleanOptionalAction, default=True, help="think before the answer"
     )
     parser.add_argument(
-        "--think-budget", metavar="N", type=_whole(0), help="thinking tokens at most, then it answers"
+        "--think-budget", metavar="N", type=whole(0), help="thinking tokens at most, then it answers"
     )
     parser.add_argument(
-        "--temperature", metavar="T", type=_number(0), help="0 always takes the likeliest token"
+        "--temperature", metavar="T", type=number(0), help="0 always takes the likeliest token"
     )
-    parser.add_argument("--top-k", metavar="N", type=_whole(0), help="sample from the N likeliest; 0 is off")
-    parser.add_argument("--top-p", metavar="P", type=_number(0, 1), help="sample from this much probability")
-    parser.add_argument("--min-p", metavar="P", type=_number(0, 1), help="drop tokens below P times the best")
+    parser.add_argument("--top-k", metavar="N", type=whole(0), help="sample from the N likeliest; 0 is off")
+    parser.add_argument("--top-p", metavar="P", type=number(0, 1), help="sample from this much probability")
+    parser.add_argument("--min-p", metavar="P", type=number(0, 1), help="drop tokens below P times the best")
     parser.add_argument(
-        "--repetition-penalty", metavar="R", type=_number(0), help="above 1 discourages repeats"
+        "--repetition-penalty", metavar="R", type=number(0), help="above 1 discourages repeats"
     )
-    parser.add_argument("--max-tokens", metavar="N", type=_whole(1), help="new tokens at most, with thinking")
-    parser.add_argument("--seed", metavar="N", type=_whole(0), help="the same seed samples the same reply")
+    parser.add_argument("--max-tokens", metavar="N", type=whole(1), help="new tokens at most, with thinking")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="the same seed samples the same reply")
     _add_load_options(parser)
     parser.add_argument("--save", action="store_true", help="keep the chat in the list of chats")
-    _add_json(parser)
+    add_json(parser)
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
@@ -104,10 +112,10 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     load = actions.add_parser("load", help="load a model and keep it ready")
     unload = actions.add_parser("unload", help="free a model's memory, or cancel its load")
     for action in (show, load, unload):
-        action.add_argument("name", metavar="MODEL", type=_text, help="id, name or folder")
+        action.add_argument("name", metavar="MODEL", type=text, help="id, name or folder")
     _add_load_options(load)
     for action in (listing, show, load, unload):
-        _add_json(action)
+        add_json(action)
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
@@ -121,19 +129,8 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         actions.add_parser("status", help="whether one runs, and what it holds"),
         actions.add_parser("run"),  # no help: the engine itself, in the foreground
     ):
-        _add_json(action)
+        add_json(action)
     stop.add_argument("--when-idle", action="store_true", help="wait until nothing is under way")
-
-
-def _add_model_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-m",
-        "--model",
-        metavar="MODEL",
-        type=_text,
-        default=argparse.SUPPRESS,
-        help="id, name or folder of a model",
-    )
 
 
 def _add_load_options(parser: argparse.ArgumentParser) -> None:
@@ -143,49 +140,3 @@ def _add_load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evict", action="store_true", help="let a loaded model go when both do not fit, without asking"
     )
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="print one line of JSON"
-    )
-
-
-def _text(text: str) -> str:
-    """The text itself, if it can travel: bytes that are no UTF-8 arrive as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError("the text is not UTF-8") from None
-    return text
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """A parser of whole numbers from `least` up to what the protocol carries (64 bits)."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value < 1 << 63:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
-        return value
-
-    return parse
-
-
-def _number(least: float, most: float = float("inf")) -> Callable[[str], float]:
-    """A parser of finite numbers between `least` and `most`, both included."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most or value == float("inf"):
-            span = f"from {least:g} up" if most == float("inf") else f"between {least:g} and {most:g}"
-            raise argparse.ArgumentTypeError(f"{text!r} is no number {span}")
-        return value
-
-    return parse

@@ -87,3 +87,6 @@ class Dialog(ModalScreen[T | None], Generic[T]):
 
     def action_cursor_down(self) -> None:
         """For dialogs with a list."""
+
+    def action_answer_newline(self) -> None:
+        """For dialogs with a field of several lines."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -37,12 +38,16 @@ class Choice:
 class Picker(Dialog[str]):
     """Dismisses with the id of the choice."""
 
+    WIDTH: ClassVar[int] = PANEL
+
     def __init__(self, title: str, choices: list[Choice], *, placeholder: str, empty: str) -> None:
         super().__init__()
         self._title = title
         self._choices = choices
         self._placeholder = placeholder
         self._empty = empty
+        self.shown: list[Choice] = []
+        """The rows that the filter has left."""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="panel") as panel:
@@ -51,6 +56,11 @@ class Picker(Dialog[str]):
             yield Input(placeholder=self._placeholder)
             yield OptionList(markup=False)
             yield Static("", classes="quiet", markup=False)
+            yield from self.below()
+
+    def below(self) -> ComposeResult:
+        """What stands under the list."""
+        yield from ()
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False
@@ -65,9 +75,9 @@ class Picker(Dialog[str]):
         """Put these rows into the list."""
         options = self.query_one(OptionList)
         options.clear_options()
-        width = min(PANEL, self.app.size.width * 94 // 100) - FRAME
+        width = min(self.WIDTH, self.app.size.width * 94 // 100) - FRAME
         options.add_options([Option(each.label(width), id=str(index)) for index, each in enumerate(choices)])
-        self._shown = choices
+        self.shown = choices
         if choices:
             options.highlighted = 0
         self.query_one(Static).update("" if choices else self._empty)
@@ -82,9 +92,9 @@ class Picker(Dialog[str]):
         self.action_accept()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._shown[event.option_index].id)
+        self.dismiss(self.shown[event.option_index].id)
 
     def action_accept(self) -> None:
         at = self.query_one(OptionList).highlighted
-        if at is not None and at < len(self._shown):
-            self.dismiss(self._shown[at].id)
+        if at is not None and at < len(self.shown):
+            self.dismiss(self.shown[at].id)

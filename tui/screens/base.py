@@ -40,8 +40,12 @@ class Desk(Screen[None]):
     hints: KeyHints
 
     def say(self, words: str, *, grave: bool = False, for_seconds: float = 5.0) -> None:
-        """A sentence in place of the key hints for a while."""
+        """A sentence in place of the key hints for a while, on the screen that lies on top too."""
+        from tui.screens.layer import Layer
+
         self.hints.say(words, grave=grave, for_seconds=for_seconds)
+        if isinstance(self.app.screen, Layer):
+            self.app.screen.say(words, grave=grave, for_seconds=for_seconds)
 
     def fail(self, info: ErrorInfo) -> None:
         """A request failed: one line tells it; where there is more to say, a dialog does."""

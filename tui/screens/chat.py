@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
@@ -19,6 +20,9 @@ from tui.bindings import bindings
 from tui.format import plural
 from tui.link import Link, Wire
 from tui.reduce import Dirty, What
+from tui.screens.look_verbs import LookVerbs
+from tui.screens.prompt_verbs import PromptVerbs
+from tui.screens.run_verbs import RunVerbs
 from tui.screens.screen_verbs import ScreenVerbs
 from tui.state import State
 from tui.widgets.banner import Banner
@@ -36,7 +40,25 @@ CLOCK = 0.1
 """Seconds between drawings while a running clock is on the screen."""
 
 
-class Workbench(ScreenVerbs):
+PRELOAD = 0.3
+"""Seconds after the first paint at which the Markdown widgets are imported, if no reply needed them yet."""
+
+
+def _preload() -> None:
+    importlib.import_module("tui.widgets.answer")
+
+
+_MOMENTS = {
+    "chat": Moment.CHATS,
+    "model": Moment.MODELS,
+    "adapter": Moment.ADAPTERS,
+    "run": Moment.RUN_ROWS,
+}
+_LISTED = {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.TURN, What.RUNS, What.ADAPTERS}
+"""What the left pane shows."""
+
+
+class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
     """Owns the link; draws by the clock what the link has marked."""
 
     DEFAULT_CSS = """
@@ -121,6 +143,8 @@ class Workbench(ScreenVerbs):
         """The first paint is out: now the engine, and everything that takes time."""
         self.run_worker(self._draw_by_the_clock())
         self.run_worker(self.link.run())
+        self.set_timer(PRELOAD, _preload)
+        self.set_timer(PRELOAD, self.wake_themes)
 
     def on_resize(self, event: events.Resize) -> None:
         tiny = event.size.width < 60 or event.size.height < 16
@@ -144,6 +168,7 @@ class Workbench(ScreenVerbs):
         elif self.state.chat:
             self.attempt(self.link.read(self.state.chat))
         self.warm(self.state.model_id())
+        self.read_shown_run()
         if self.state.pending:
             self.send_pending()
 
@@ -172,13 +197,13 @@ class Workbench(ScreenVerbs):
         dirty, self.link.dirty = self.link.dirty, set()
         kinds = {part.what for part in dirty}
         self._reread(dirty)
-        if kinds & {What.ENGINE, What.MODELS, What.CHATS, What.SPEED}:
-            self.header.refresh()
-            self.hints.refresh()
-        if kinds & {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.TURN}:
-            self.side.refresh()
-        if kinds & {What.MONITOR, What.SPEED, What.PATH}:
-            self.monitor.refresh()
+        if kinds & {What.ENGINE, What.MODELS, What.CHATS, What.SPEED, What.RUNS, What.ADAPTERS}:
+            self.header.redraw()
+            self.hints.redraw()
+        if kinds & _LISTED:
+            self.side.redraw()
+        if kinds & {What.MONITOR, What.SPEED, What.PATH, What.RUNS, What.CURVE}:
+            self.monitor.redraw()
         if What.ENGINE in kinds:
             self.banner.say(self.state.engine.trouble if self.state.engine.link == "lost" else "")
         if kinds & {What.ENGINE, What.MODELS, What.CHATS}:
@@ -187,6 +212,7 @@ class Workbench(ScreenVerbs):
         await self.transcript.draw(touched, path_changed=What.PATH in kinds)
         self._show_badge()
         self.hints.show_moment(self.moment())
+        self.follow_runs(dirty)
         while What.NOTICE in kinds and self.state.engine.notices:
             self.say(self.state.engine.notices.popleft().sentence(), grave=True, for_seconds=8)
 
@@ -196,7 +222,7 @@ class Workbench(ScreenVerbs):
             return Moment.LOST
         if self.focused is self.side:
             row = self.side.row
-            return Moment.MODELS if row is not None and row.kind == "model" else Moment.CHATS
+            return _MOMENTS[row.kind] if row is not None else Moment.CHATS
         if self.composer.completing:
             return Moment.COMPLETING
         live = self.state.live()
@@ -236,6 +262,11 @@ class Workbench(ScreenVerbs):
         """Do an action of the table, as a slash command or from the palette."""
         self.run_worker(self.app.run_action(("", action_id, (argument,)), default_namespace=self))
 
+    def action_show_models(self, argument: str = "") -> None:
+        from tui.screens.models import Models
+
+        self.app.push_screen(Models(self))
+
     def on_composer_left(self, event: Composer.Left) -> None:
         if event.key == "tab":
             self.action_next_pane()
@@ -253,8 +284,12 @@ class Workbench(ScreenVerbs):
         if event.row.kind == "chat":
             self.open_chat(event.row.id)
             self.go_to(self.composer)
-        else:
+        elif event.row.kind == "model":
             self.use_model(event.row.id)
+        elif event.row.kind == "adapter":
+            self.toggle_adapter(event.row.id)
+        else:
+            self.open_runs(event.row.id)
 
     def on_side_pane_asked(self, event: SidePane.Asked) -> None:
         row = event.row

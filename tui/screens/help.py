@@ -15,7 +15,7 @@ from tui.widgets.lines import line, stack
 
 KEYS = 24
 """Columns for the keys."""
-_PLACES = (Where.COMPOSER, Where.TRANSCRIPT, Where.SIDE)
+_PLACES = (Where.COMPOSER, Where.TRANSCRIPT, Where.SIDE, Where.LAYER, Where.TRAIN, Where.RUNS, Where.BROWSER)
 
 
 class Help(Dialog[None]):

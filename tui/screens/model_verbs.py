@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from engine.api import ErrorInfo, commands, specs
 from tui.reduce import What
 from tui.screens.base import Desk
@@ -36,11 +38,23 @@ class ModelVerbs(Desk):
             )
             return
         if self.state.chat:
-            self.ask(commands.ChangeChat(chat=self.state.chat, model=model_id), self.link.take_chat)
+            settings = self._settings_on(model_id)
+            change = commands.ChangeChat(chat=self.state.chat, model=model_id, settings=settings)
+            self.ask(change, self.link.take_chat)
         else:
+            self.state.blank = self._settings_on(model_id) or self.state.blank
             self.state.blank_model = model_id
             self.mark(What.ENGINE)
         self.warm(model_id)
+
+    def _settings_on(self, model_id: str) -> specs.ChatSettings | None:
+        """The chat's settings without an adapter that was made for another model; None: nothing changes."""
+        settings = self.state.settings()
+        adapter = self.state.engine.adapters.get(settings.adapter)
+        if adapter is None or adapter.base == model_id:
+            return None
+        self.say(f"{name(adapter.name)} is off: it was trained on another model.")
+        return replace(settings, adapter="")
 
     def warm(self, model_id: str, *, evict: bool = False) -> None:
         """Load a model unless it is loaded or loading."""

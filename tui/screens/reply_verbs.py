@@ -142,4 +142,5 @@ class ReplyVerbs(Desk):
         if turn.role != "assistant":
             return "You" if turn.role == "user" else "System"
         model = self.state.engine.model(turn.model)
-        return model.name if model else turn.model
+        title = model.name if model else turn.model
+        return f"{title} + {self.state.engine.adapter_name(turn.adapter)}" if turn.adapter else title

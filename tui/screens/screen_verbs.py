@@ -10,7 +10,6 @@ from tui.actions import Where
 from tui.screens.chat_verbs import ChatVerbs
 from tui.screens.model_verbs import ModelVerbs
 from tui.screens.reply_verbs import ReplyVerbs
-from tui.themes import shipped_themes
 from tui.widgets.lines import name
 
 TWICE = 2.0
@@ -30,7 +29,7 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
     def go_to(self, pane: Widget) -> None:
         """Give a pane the focus; a drawer opens for it, and closes when another pane takes over."""
         self.side.set_class(pane is self.side, "-open")
-        pane.focus(scroll_visible=False)
+        self.set_focus(pane, scroll_visible=False)  # at once: the next key may be here already
         if self.narrow:
             self.call_after_refresh(self.rule.refresh)
 
@@ -39,10 +38,6 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
 
     def action_previous_pane(self, argument: str = "") -> None:
         self._turn_to(-1)
-
-    def action_show_models(self, argument: str = "") -> None:
-        self.side.show_models()
-        self.go_to(self.side)
 
     def action_show_memory(self, argument: str = "") -> None:
         """A drawer where it is narrow; where it is wide the pane goes and comes back."""
@@ -76,7 +71,7 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
             return
         now = time.monotonic()
         if now - self._interrupted_at < TWICE:
-            self.app.exit()
+            self.action_leave_app()
             return
         self._interrupted_at = now
         self.say("Ctrl+C again quits.", for_seconds=TWICE)
@@ -98,31 +93,12 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
 
         self.set_timer(0.1, save)  # the palette must be gone from the screen first
 
-    def action_theme(self, argument: str = "") -> None:
-        themes = {theme.name: theme for theme in shipped_themes()}
-        for theme in themes.values():
-            self.app.register_theme(theme)
-        if argument in themes:
-            self.app.theme = argument
-            return
-        from tui.modals.picker import Choice, Picker
-        from tui.widgets.lines import line
-
-        def picked(chosen: str | None) -> None:
-            if chosen:
-                self.app.theme = chosen
-
-        choices = [Choice(each, line(each), line(""), each) for each in themes]
-        self.app.push_screen(
-            Picker("Themes", choices, placeholder="Type to filter", empty="No theme matches."), picked
-        )
-
     def action_restart(self, argument: str = "") -> None:
         if not self.link.restart():
             self.say("The engine is running.")
 
     def action_leave_app(self, argument: str = "") -> None:
-        self.app.exit()
+        self.run_worker(self.app.run_action("leave_app"))
 
     def _turn_to(self, by: int) -> None:
         panes: list[Widget] = [self.composer, self.transcript, self.side]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import socket
 
 from textual.content import Content
-from textual.widget import Widget
 
 from engine.api import specs
 from tui import environment
+from tui.fit import unused_gpu
 from tui.format import percent, rate, tokens
 from tui.glyphs import bar
 from tui.state import State
 from tui.widgets.lines import Piece, line, name, spread
+from tui.widgets.painted import Painted
 
 
-class Header(Widget):
+class Header(Painted):
     """One line. Draws from the state alone."""
 
     DEFAULT_CSS = """
@@ -31,9 +32,9 @@ class Header(Widget):
         self._state = state
         self._host = name(socket.gethostname()) + (" (ssh)" if environment.REMOTE else "")
 
-    def render(self) -> Content:
+    def lines(self, width: int, height: int) -> list[Content]:
         """Left: name, model, thinking, and the speed where no pane shows it. Right: host and palette."""
-        wide = self.size.width >= 98
+        wide = width >= 98
         left: list[Piece] = [("Qwill", "bold $accent"), "   ", *self._model()]
         thinking = thinking_words(self._state)
         if thinking:
@@ -41,9 +42,11 @@ class Header(Widget):
         right: list[Piece] = []
         if wide:
             right = [(self._host, "$thought"), "   ", ("Ctrl+P", "$foreground"), (" commands", "$thought")]
-        elif self._state.engine.speeds:
-            right = [(rate(self._state.engine.speeds[-1]), "$foreground")]
-        return spread(line(*left), line(*right), self.size.width)
+        else:
+            right = _narrow_right(self._state)
+        room = width - line(*left).cell_length - line(*right).cell_length - 6
+        right = [*_gpu_words(self._state, room), *right]
+        return [spread(line(*left), line(*right), width)]
 
     def _model(self) -> list[Piece]:
         engine = self._state.engine
@@ -56,7 +59,7 @@ class Header(Widget):
         pieces: list[Piece] = [(name(model.name), "bold")]
         adapter = self._state.settings().adapter
         if adapter:
-            pieces.append((f" + {name(adapter)}", "bold $accent"))
+            pieces.append((f" + {name(engine.adapter_name(adapter))}", "bold $accent"))
         if not model.chat:
             pieces.append((" · completion", "$warning"))
         if model.state == "loading":
@@ -64,6 +67,35 @@ class Header(Widget):
         elif model.state == "available":
             pieces.append((" · not loaded", "$thought"))
         return pieces
+
+
+def _narrow_right(state: State) -> list[Piece]:
+    """How far the run is, and the speed: what no pane shows where it is narrow."""
+    words = [run_words(state)] if run_words(state) else []
+    if state.engine.speeds:
+        words.append(rate(state.engine.speeds[-1]))
+    return [("   ".join(words), "$foreground")] if words else []
+
+
+def _gpu_words(state: State, room: int) -> list[Piece]:
+    """A GPU that this torch cannot use, with the command that would change it where there is room."""
+    gpu = unused_gpu(state.engine)
+    if gpu is None:
+        return []
+    words = f"! {name(gpu.name)} unused"
+    longer = f"{words}: {name(gpu.remedy)}"
+    for each in (longer, words, "! GPU unused"):
+        if len(each) <= room:
+            return [(each, "$warning"), "   "]
+    return [("! GPU", "$warning"), "   "] if room >= 5 else []
+
+
+def run_words(state: State) -> str:
+    """`▶ 36 %` while a run trains, else nothing."""
+    run = state.engine.active_run()
+    if run is None or run.state != "running":
+        return ""
+    return f"▶ {percent(run.step / run.steps)}" if run.steps else "▶ run"
 
 
 def thinking_words(state: State) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 
 from textual.content import Content
-from textual.widget import Widget
 
 from tui.actions import Moment, hints, key_word
 from tui.format import rate
 from tui.state import State
-from tui.widgets.header import thinking_words
+from tui.widgets.header import run_words, thinking_words
 from tui.widgets.lines import Piece, line, name
+from tui.widgets.painted import Painted
 
 
-class KeyHints(Widget):
+class KeyHints(Painted):
     """One line, cut at whole hints where it is narrow."""
 
     DEFAULT_CSS = """
@@ -39,30 +39,26 @@ class KeyHints(Widget):
         """Tell what is possible now."""
         if moment is not self._moment:
             self._moment = moment
-            self.refresh()
+            self.redraw()
 
     def say(self, message: str, *, grave: bool = False, for_seconds: float = 5.0) -> None:
         """Show a sentence in place of the hints for a while."""
         self._message, self._grave = message, grave
         self._until = time.monotonic() + for_seconds
-        self.refresh()
-        self.set_timer(for_seconds + 0.05, self.refresh)
+        self.redraw()
+        self.set_timer(for_seconds + 0.05, self.redraw)
 
     @property
     def message(self) -> str:
         """The sentence that is shown now; empty when none is."""
         return self._message if time.monotonic() < self._until else ""
 
-    def render(self) -> Content:
+    def lines(self, width: int, height: int) -> list[Content]:
         """The message, else the state where there is no header, else the hints."""
-        width = self.size.width
         if self.message:
-            return line((name(self.message), "$warning" if self._grave else "$foreground")).truncate(
-                width, ellipsis=True
-            )
-        if self.tiny:
-            return self._state_line().truncate(width, ellipsis=True)
-        return self._hints(width)
+            style = "$warning" if self._grave else "$foreground"
+            return [line((name(self.message), style)).truncate(width, ellipsis=True)]
+        return [self._state_line().truncate(width, ellipsis=True) if self.tiny else self._hints(width)]
 
     def _hints(self, width: int) -> Content:
         shown = hints(self._moment)
@@ -84,6 +80,9 @@ class KeyHints(Widget):
             pieces.append((f" · {words}", "$thought"))
         if self._state.engine.speeds:
             pieces.append((f" · {rate(self._state.engine.speeds[-1])}", "$thought"))
+        running = run_words(self._state)
+        if running:
+            pieces.append((f" · {running}", "$accent"))
         return line(*pieces, (" · F1", "$thought"))
 
 

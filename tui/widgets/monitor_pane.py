@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from textual.content import Content
-from textual.widget import Widget
 
 from engine.api import specs
 from tui.format import gib, milliseconds, percent, plural, rate, tokens
 from tui.glyphs import bar, spark
 from tui.state import State, Turn
-from tui.widgets.lines import Piece, line, name, spread, stack
+from tui.widgets.lines import Piece, line, name, spread
+from tui.widgets.painted import Painted
+from tui.widgets.run_lines import memory_lines, run_section
 
 _LABEL = 8
 
 
-class MonitorPane(Widget):
+class MonitorPane(Painted):
     """SPEED, MEMORY, CPU and each GPU; numbers stand right-aligned under each other."""
 
     DEFAULT_CSS = """
@@ -30,18 +31,24 @@ class MonitorPane(Widget):
         super().__init__()
         self._state = state
 
-    def render(self) -> Content:
+    def lines(self, width: int, height: int) -> list[Content]:
         """All sections; what is not known yet is a dash."""
-        width = self.size.width
+        engine = self._state.engine
         lines = [line((" SPEED", "$thought")), *self._speed(width), line("")]
-        sample = self._state.engine.monitor
+        sample = engine.monitor
         if sample is None:
-            return stack([*lines, line((" MEMORY", "$thought")), line(("  no reading yet", "$thought"))])
+            lines += [line((" MEMORY", "$thought")), line(("  no reading yet", "$thought"))]
+            return lines + self._run_part(width, height)
         lines += [_title(" MEMORY", "GiB", width), *_memory(sample, width)]
+        lines += memory_lines(engine, width) + self._run_part(width, height)
         lines += [line(""), _title(" PROCESSOR", plural(sample.cores, "core"), width), *_cpu(sample, width)]
         for gpu in sample.gpus:
             lines += [line(""), line((f" GPU · {name(gpu.name)}", "$thought")), *_gpu(gpu, width)]
-        return stack(lines)
+        return lines
+
+    def _run_part(self, width: int, height: int) -> list[Content]:
+        section = run_section(self._state.engine, width, 5 if height >= 34 else 3)
+        return [line(""), *section] if section else []
 
     def _speed(self, width: int) -> list[Content]:
         speeds = self._state.engine.speeds
@@ -95,11 +102,13 @@ def _context(stats: specs.ReplyStats, width: int) -> list[Content]:
     return [left + line((bar(share, max(0, width - left.cell_length - 1)), style))]
 
 
-def _row(label: str, value: str, share: float | None, total: str, width: int) -> Content:
-    """`  label   6.1 ▓▓░░ 15.2`: every number under the one above."""
+def _row(
+    label: str, value: str, share: float | None, total: str, width: int, *, scarce: bool = True
+) -> Content:
+    """`  label   6.1 ▓▓░░ 15.2`: every number under the one above. What is `scarce` warns near its end."""
     pieces: list[Piece] = [(f"  {label:<{_LABEL - 2}}", "$thought"), f"{value:>5}"]
     if share is not None:
-        style = "$warning" if share > 0.9 else "$accent"
+        style = "$warning" if scarce and share > 0.9 else "$accent"
         pieces += [" ", (bar(share, max(3, width - _LABEL - 5 - 2 - 6)), style)]
     return spread(line(*pieces), line((f"{total} ", "$thought")), width)
 
@@ -128,8 +137,15 @@ def _memory(sample: specs.MonitorSample, width: int) -> list[Content]:
 
 def _cpu(sample: specs.MonitorSample, width: int) -> list[Content]:
     return [
-        _row("all", percent(sample.cpu), sample.cpu, "", width),
-        _row("engine", f"{sample.engine_cpu:.1f}", sample.engine_cpu / max(1, sample.cores), "", width),
+        _row("all", percent(sample.cpu), sample.cpu, "", width, scarce=False),
+        _row(
+            "engine",
+            f"{sample.engine_cpu:.1f}",
+            sample.engine_cpu / max(1, sample.cores),
+            "",
+            width,
+            scarce=False,
+        ),
     ]
 
 
@@ -146,7 +162,7 @@ def _gpu(gpu: specs.GpuSample, width: int) -> list[Content]:
             _row(label, gib(used) if used is not None else "–", share, gib(total) if total else "", width)
         )
     if gpu.busy is not None:
-        lines.append(_row("busy", percent(gpu.busy), gpu.busy, "", width))
+        lines.append(_row("busy", percent(gpu.busy), gpu.busy, "", width, scarce=False))
     if gpu.why:
         lines.append(line((f"  {name(gpu.why)}", "$thought")).truncate(width, ellipsis=True))
     return lines

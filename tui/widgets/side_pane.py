@@ -1,4 +1,4 @@
-"""The left pane: chats and models, one list under the other with one cursor."""
+"""The left pane: chats, models with their adapters, and runs, one under the other with one cursor."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from textual import events
 from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
 
 from engine.api import specs
 from tui.actions import Where
 from tui.bindings import bindings
 from tui.format import percent, shorten, size
 from tui.state import State
-from tui.widgets.lines import line, name, spread, stack
+from tui.widgets.lines import line, name, spread
+from tui.widgets.painted import Painted
+from tui.widgets.run_lines import MARKS, number
 
-Kind = Literal["chat", "model"]
+Kind = Literal["chat", "model", "adapter", "run"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Row:
     id: str
 
 
-class SidePane(Widget, can_focus=True):
-    """CHATS and MODELS. The cursor keeps to its row when the lists change."""
+class SidePane(Painted, can_focus=True):
+    """CHATS, MODELS and RUNS. The cursor keeps to its row when the lists change."""
 
     DEFAULT_CSS = """
     SidePane {
@@ -73,11 +74,6 @@ class SidePane(Widget, can_focus=True):
         here = Row("chat", self._state.chat)
         return here if here in rows else (rows[0] if rows else None)
 
-    def show_models(self) -> None:
-        """Put the cursor on the model in use."""
-        self._cursor = Row("model", self._state.model_id())
-        self.refresh()
-
     def action_up(self) -> None:
         self._step(-1)
 
@@ -105,38 +101,61 @@ class SidePane(Widget, can_focus=True):
     def action_help_row(self) -> None:
         self.post_message(self.Asked("help", self.row))
 
+    def on_focus(self) -> None:
+        self.redraw()
+
+    def on_blur(self) -> None:
+        self.redraw()
+
     def on_click(self, event: events.Click) -> None:
         row = self._lines[event.y] if event.y < len(self._lines) else None
         if row is not None:
             self._cursor = row
-            self.refresh()
+            self.redraw()
             self.post_message(self.Opened(row))
 
-    def render(self) -> Content:
-        """Both lists; the chats give way where the pane is low."""
-        width, height = self.size
+    def lines(self, width: int, height: int) -> list[Content]:
+        """All lists; the chats give way where the pane is low."""
         engine = self._state.engine
-        models, chats = list(engine.models.values()), engine.recent()
-        room_models = min(max(1, len(models)), max(3, height // 2 - 2))
-        room_chats = max(1, height - room_models - 3)
+        models, chats, runs = self._model_rows(), self._chat_rows(), self._run_rows()
+        room_runs = min(len(runs), max(2, height // 4)) if runs else 0
+        heads = 5 if runs else 3
+        room_models = min(max(1, len(models)), max(3, (height - heads) // 2 - room_runs // 2))
+        room_chats = max(1, height - room_models - room_runs - heads)
         painted: list[tuple[Row | None, Content]] = [(None, line((" CHATS", "$thought")))]
-        painted += self._window([Row("chat", chat.id) for chat in chats], room_chats, width)
+        painted += self._window(chats, room_chats, width)
         if not chats:
             painted.append((None, line(("   none yet: just type", "$thought"))))
         painted.append((None, line("")))
         painted.append((None, line((" MODELS", "$thought"))))
-        painted += self._window([Row("model", model.id) for model in models], room_models, width)
+        painted += self._window(models, room_models, width)
         if not models:
             word = "looking …" if engine.link == "connecting" else "none found"
             painted.append((None, line((f"   {word}", "$thought"))))
+        if runs:
+            painted += [(None, line("")), (None, line((" RUNS", "$thought")))]
+            painted += self._window(runs, room_runs, width)
         self._lines = [row for row, _ in painted]
-        return stack([content for _, content in painted])
+        return [content for _, content in painted]
 
     def _rows(self) -> list[Row]:
+        return self._chat_rows() + self._model_rows() + self._run_rows()
+
+    def _chat_rows(self) -> list[Row]:
+        return [Row("chat", chat.id) for chat in self._state.engine.recent()]
+
+    def _model_rows(self) -> list[Row]:
+        """Each model with the adapters that fit it; last the adapters that fit none."""
         engine = self._state.engine
-        return [Row("chat", chat.id) for chat in engine.recent()] + [
-            Row("model", model) for model in engine.models
-        ]
+        rows: list[Row] = []
+        for model in engine.models:
+            rows.append(Row("model", model))
+            rows += [Row("adapter", each.id) for each in engine.fitting(model)]
+        fitting = {row.id for row in rows if row.kind == "adapter"}
+        return rows + [Row("adapter", each) for each in engine.adapters if each not in fitting]
+
+    def _run_rows(self) -> list[Row]:
+        return [Row("run", run.id) for run in self._state.engine.newest_runs()]
 
     def _step(self, by: int) -> None:
         rows = self._rows()
@@ -145,7 +164,7 @@ class SidePane(Widget, can_focus=True):
         row = self.row
         at = rows.index(row) if row in rows else 0
         self._cursor = rows[min(len(rows) - 1, max(0, at + by))]
-        self.refresh()
+        self.redraw()
 
     def _window(self, rows: list[Row], room: int, width: int) -> list[tuple[Row | None, Content]]:
         """As many rows as there is room for, the cursor among them."""
@@ -155,7 +174,8 @@ class SidePane(Widget, can_focus=True):
         return [(row, self._paint(row, width)) for row in rows[first : first + room]]
 
     def _paint(self, row: Row, width: int) -> Content:
-        content = self._chat(row.id, width) if row.kind == "chat" else self._model(row.id, width)
+        paint = {"chat": self._chat, "model": self._model, "adapter": self._adapter_row, "run": self._run_row}
+        content = paint[row.kind](row.id, width)
         if self.has_focus and row == self.row:
             content = content.pad_right(width - content.cell_length).stylize(
                 "$block-cursor-foreground on $block-cursor-background"
@@ -181,6 +201,28 @@ class SidePane(Widget, can_focus=True):
         used = model_id == self._state.model_id()
         title = shorten(name(model.name), max(4, width - 4 - len(right) - 1))
         left = line(" ", mark, " ", (title, "bold" if used else style or "$foreground 80%"))
+        return spread(left, line((f"{right} ", "$thought")), width)
+
+    def _adapter_row(self, adapter_id: str, width: int) -> Content:
+        """`◉ pirate-r16   0.61` under its model; a dash where it cannot be used."""
+        adapter = self._state.engine.adapters[adapter_id]
+        active = adapter_id == self._state.settings().adapter and adapter.base == self._state.model_id()
+        usable = bool(adapter.base) and not adapter.why
+        mark = ("◉", "$accent") if active else ("○" if usable else "–", "$thought")
+        right = number(adapter.loss) if adapter.loss is not None else ""
+        title = shorten(name(adapter.name), max(4, width - 7 - len(right)))
+        style = "bold" if active else "$foreground 80%" if usable else "$thought"
+        return spread(line("   ", mark, " ", (title, style)), line((f"{right} ", "$thought")), width)
+
+    def _run_row(self, run_id: str, width: int) -> Content:
+        """`▶ legal-r16  214/600`, `✓ pirate-r16   0.61`."""
+        run = self._state.engine.runs[run_id]
+        going = run.state == "running"
+        right = f"{run.step}/{run.steps}" if going and run.steps else ""
+        if run.state == "done":
+            right = number(run.eval_loss if run.eval_loss is not None else run.loss)
+        title = shorten(name(run.name), max(4, width - 5 - len(right)))
+        left = line(" ", MARKS[run.state], " ", (title, "" if going else "$foreground 80%"))
         return spread(left, line((f"{right} ", "$thought")), width)
 
 

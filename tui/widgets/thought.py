@@ -41,6 +41,7 @@ class Thought(Widget):
         self._turn = turn
         self._choice = choice
         self._cache: tuple[object, list[Content]] = (None, [])
+        self._laid_out = self._height_key()
 
     @property
     def is_open(self) -> bool:
@@ -55,9 +56,9 @@ class Thought(Widget):
 
     def sync(self, turn: Turn, choice: bool | None) -> None:
         """Take the newest text, state and choice."""
-        before = self._height_key()
         self._turn, self._choice = turn, choice
-        self.refresh(layout=self._height_key() != before)
+        before, self._laid_out = self._laid_out, self._height_key()  # the turn itself changes in place
+        self.refresh(layout=self._laid_out != before)
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
@@ -82,7 +83,8 @@ class Thought(Widget):
         duration = stats.thinking_s if stats else 0.0
         arrow = "▾ " if self.is_open or self.peeking else "▸ "
         if turn.state != "thinking":
-            words = f"{arrow}thought {seconds(duration)} · {plural(count, 'token')}"
+            numbers = f" {seconds(duration)} · {plural(count, 'token')}" if count else ""
+            words = f"{arrow}thought{numbers}"
             return line((words, "$thought")).truncate(width, ellipsis=True)
         if turn.since:
             duration += max(0.0, time.monotonic() - turn.since)

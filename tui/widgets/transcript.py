@@ -21,9 +21,11 @@ from tui.widgets.turn import TurnView
 from tui.widgets.welcome import welcome
 
 STEP = 20
-"""Messages mounted at once."""
-WINDOW = 60
-"""Messages mounted at most while following; older ones come back on scrolling up."""
+"""Messages mounted at once, as far as STEP_WEIGHT allows."""
+STEP_WEIGHT = 12_000
+"""Characters (a line counts as forty more) mounted at once, but for a single message that has more."""
+WINDOW, WINDOW_WEIGHT = 60, 36_000
+"""What is mounted at most while following; older messages come back on scrolling up."""
 
 
 class Transcript(VerticalScroll):
@@ -72,7 +74,6 @@ class Transcript(VerticalScroll):
         self._pending: Static | None = None
         self._selected = ""
         self._seen = 0
-        self.following = True
         self._mounting = asyncio.Lock()
         """Widgets are mounted by one at a time: the drawing clock, or a key."""
 
@@ -108,7 +109,7 @@ class Transcript(VerticalScroll):
             start = path.index(self._order[0]) if self._order and self._order[0] in path else 0
             if start == 0:
                 return False
-            await self._mount_before(path[max(0, start - STEP) : start])
+            await self._mount_before(self._fit(path[:start], STEP, STEP_WEIGHT))
         return True
 
     # --- selection --------------------------------------------------------------------------
@@ -125,13 +126,11 @@ class Transcript(VerticalScroll):
         self._selected = turn_id
         view = self._views.get(turn_id)
         if view is None:
-            if not self.following and self.scroll_y >= self.max_scroll_y - 1:
-                self.following = True
-                self.anchor()
+            self._resume()
             return
         view.select(True)
         if turn_id != self._order[-1]:
-            self._pause()
+            self.release_anchor()
         self.scroll_to_widget(view, animate=False, immediate=True)
 
     def step(self, by: int) -> None:
@@ -149,17 +148,29 @@ class Transcript(VerticalScroll):
 
     # --- following --------------------------------------------------------------------------
 
+    @property
+    def following(self) -> bool:
+        """Whether it stays at the newest line. Textual's anchor, held, is the one truth about it."""
+        return self._anchored and not self._anchor_released
+
     def follow(self) -> None:
         """Go to the newest line and stay there."""
         self.select("")
-        self.following = True
         self.anchor()
 
-    def _pause(self) -> None:
+    def release_anchor(self) -> None:
+        """Any scrolling comes by here first: stay where the reader goes, unless that is the end."""
         if self.following:
-            self.following = False
             self._seen = self.virtual_size.height
-        self.release_anchor()
+            if self.scroll_y < 0:
+                self.set_reactive(Widget.scroll_y, 0)  # a short chat's anchor counts from the bottom
+        super().release_anchor()
+        self.call_after_refresh(self._resume)
+
+    def _resume(self) -> None:
+        """At the end with nothing selected above it: follow again."""
+        if not self.following and not self._selected and self.scroll_y >= self.max_scroll_y:
+            self.anchor()
 
     @property
     def scroll_offset(self) -> Offset:
@@ -168,15 +179,13 @@ class Transcript(VerticalScroll):
         return Offset(max(0, x), max(0, y))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Upward pauses, the end resumes (with one line of tolerance)."""
+        """Downward to the last line but one resumes; upward to the first asks for older messages."""
         super().watch_scroll_y(old_value, new_value)
-        at_end = new_value >= self.max_scroll_y - 1
-        if at_end and not self.following and new_value > old_value:
-            self.following = True
+        if self.following:
+            return
+        if new_value > old_value and new_value >= self.max_scroll_y - 1:
             self.anchor()
-        elif new_value < old_value and not at_end and self.following:
-            self._pause()
-        if new_value <= 1 and new_value < old_value and not self.following:
+        elif new_value < old_value and new_value <= 1:
             self.post_message(self.Top())
 
     # --- folding ----------------------------------------------------------------------------
@@ -213,7 +222,7 @@ class Transcript(VerticalScroll):
         self.step(-1)
 
     def action_first(self) -> None:
-        self._pause()
+        self.release_anchor()
         if self._order:
             self.select(self._order[0])
         self.scroll_home(animate=False)
@@ -257,7 +266,6 @@ class Transcript(VerticalScroll):
         self._order.clear()
         self._selected = ""
         self._welcome = self._pending = None
-        self.following = True
         with self.app.batch_update():
             await self.remove_children()
             await self._arrange()
@@ -267,15 +275,29 @@ class Transcript(VerticalScroll):
         """Mount what is new, take away what is gone or far above."""
         path = self._path()
         known = bool(self._order) and self._order[0] in path
-        target = path[path.index(self._order[0]) :] if known else path[-STEP:]
-        if self.following and len(target) > WINDOW:
-            target = target[-WINDOW // 2 :]
+        if not known:
+            target = self._fit(path, STEP, STEP_WEIGHT)
+        else:
+            target = path[path.index(self._order[0]) :]
+            if self.following and len(self._fit(target, WINDOW, WINDOW_WEIGHT)) < len(target):
+                target = self._fit(target, STEP, STEP_WEIGHT)
         keep = set(target)
         for turn_id in [gone for gone in self._order if gone not in keep]:
             self._order.remove(turn_id)
             await self._views.pop(turn_id).remove()
         await self._mount_views([turn_id for turn_id in target if turn_id not in self._views], before=None)
         await self._show_welcome()
+
+    def _fit(self, turn_ids: list[str], most: int, weight: int) -> list[str]:
+        """The newest of these messages that keep to the number and the weight; at least one."""
+        start = len(turn_ids)
+        while start > 0 and len(turn_ids) - start < most:
+            text = self._turn(turn_ids[start - 1]).text
+            weight -= len(text) + 40 * text.count("\n")
+            if weight < 0 and start < len(turn_ids):
+                break
+            start -= 1
+        return turn_ids[start:]
 
     async def _mount_before(self, turn_ids: list[str]) -> None:
         """Older messages go above, and what the reader looks at stays where it is."""

@@ -15,13 +15,14 @@ from tui.format import clock, milliseconds, plural, rate, seconds, shorten
 from tui.state import EngineState, Turn
 from tui.text import clean
 from tui.widgets.lines import Piece, line, name, spread
+from tui.widgets.painted import Painted
 from tui.widgets.thought import Thought
 
 if TYPE_CHECKING:
     from tui.widgets.answer import Answer
 
 
-class TurnHead(Widget):
+class TurnHead(Painted):
     """`You … 14:02`, or the model and adapter with the version and the time."""
 
     DEFAULT_CSS = """
@@ -35,7 +36,7 @@ class TurnHead(Widget):
         self._engine = engine
         self.turn = turn
 
-    def render(self) -> Content:
+    def lines(self, width: int, height: int) -> list[Content]:
         """One line."""
         turn = self.turn
         if turn.role == "user":
@@ -46,9 +47,9 @@ class TurnHead(Widget):
             model = self._engine.model(turn.model)
             left = [(name(model.name if model else turn.model) or "reply", "bold")]
             if turn.adapter:
-                left.append((f" + {name(turn.adapter)}", "bold $accent"))
+                left.append((f" + {name(self._engine.adapter_name(turn.adapter))}", "bold $accent"))
         right = f"‹{turn.version}/{turn.versions}›  " if turn.versions > 1 else ""
-        return spread(line(*left), line((right + clock(turn.created), "$thought")), self.size.width)
+        return [spread(line(*left), line((right + clock(turn.created), "$thought")), width)]
 
 
 class TurnView(Widget):
@@ -100,6 +101,7 @@ class TurnView(Widget):
         self._thought: Thought | None = None
         self._answer: Answer | None = None
         self._foot = Static("", classes="foot", markup=False)
+        self._foot_words = ""
         self._settled = False
         self._next_write = 0.0
 
@@ -123,7 +125,7 @@ class TurnView(Widget):
         """Draw what is new."""
         self._turn, self._choice = turn, choice
         self._head.turn = turn
-        self._head.refresh()
+        self._head.redraw()
         if turn.role != "assistant":
             return
         await self._sync_thought()
@@ -163,6 +165,9 @@ class TurnView(Widget):
 
     def _sync_foot(self) -> None:
         words, grave = foot_words(self._turn, self._engine, numbers=self.has_class("-selected"))
+        if words == self._foot_words:
+            return
+        self._foot_words = words
         self._foot.update(words)
         self._foot.set_class(bool(words), "-shown")
         self._foot.set_class(grave, "-grave")

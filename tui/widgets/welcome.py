@@ -29,7 +29,11 @@ def welcome(state: State) -> Content:
         tips.append(("Try", FIRST_QUESTION))
     if model.thinking == "switchable":
         tips.append(("Ctrl+T", "ask again without thinking, and compare"))
-    tips += [("Ctrl+L", "another model"), ("Ctrl+P", "everything else")]
+    tips += [
+        ("Ctrl+L", "another model"),
+        ("F4", "train an adapter: a form that is filled in already"),
+        ("Ctrl+P", "everything else"),
+    ]
     for key, words in tips:
         pieces: list[Piece] = [
             (f"{key:<8}", "$accent"),

@@ -13,7 +13,14 @@ from engine.protocol.errors import fault
 from engine.protocol.runs import Estimate, TrainSpec
 from engine.protocol.specs import ModelInfo
 from engine.training import RunJob, RunOutcome, RunSink
-from engine.workers.device import give_back_memory, is_out_of_memory, out_of_memory, pick_device, pick_dtype
+from engine.workers.device import (
+    give_back_memory,
+    is_out_of_memory,
+    out_of_memory,
+    pick_device,
+    pick_dtype,
+    use_threads,
+)
 from engine.workers.folder import checked_config
 from engine.workers.gate import Gate
 from engine.workers.load import build_config
@@ -64,6 +71,7 @@ class TorchTrainer:
         loaded = self._loaded(job.model.id)
         if loaded is None:
             raise fault("model_not_loaded", f"{job.model.name} is not loaded", remedy="Start the run again")
+        use_threads(job.model.parameters)
         try:
             return Run(job, Base.of(loaded), sink, self._gate).run(save_on_stop)
         except (RuntimeError, MemoryError) as error:

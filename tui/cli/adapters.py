@@ -1,0 +1,161 @@
+"""`qwill adapters`: list them, switch one on in a chat, or off."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine.api import Client, commands, fault, runs, specs
+from tui.cli import output
+from tui.cli.attached import attached
+from tui.cli.run_rows import loss
+from tui.format import size
+
+HEADER = ("adapter", "name", "base", "rank", "on disk", "loss", "note")
+NUMBERS = (3, 4, 5)
+"""Columns that are aligned on the right."""
+CONFIG = "adapter_config.json"
+CHATS = 1000
+"""Chats that a start of an id is looked up in."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one action; every one has a `--json` form."""
+    return asyncio.run(_run(args))
+
+
+async def _run(args: argparse.Namespace) -> int:
+    async with attached(args) as client:
+        if args.action == "list":
+            return _list(await all_adapters(client), as_json=args.json)
+        return await _use(client, args)
+
+
+async def all_adapters(client: Client) -> tuple[runs.AdapterInfo, ...]:
+    """As the disk has them now, newest first."""
+    found: commands.AdapterList = await client.request(commands.ListAdapters(refresh=True))
+    return found.adapters
+
+
+def adapter_name(text: str) -> str:
+    """What the engine should look for: a folder named from here becomes absolute."""
+    path = Path(text)
+    with contextlib.suppress(RuntimeError):  # ~ of nobody
+        path = path.expanduser()
+    if text.startswith((".", "/", "~")) or (path / CONFIG).is_file():
+        return str(path.resolve())
+    return text
+
+
+def find(known: tuple[runs.AdapterInfo, ...], ref: str, model: str = "") -> runs.AdapterInfo:
+    """An adapter by id, folder or name; of those of one name, the one that fits the model.
+
+    Raises EngineError `adapter_unknown` or `adapter_ambiguous`.
+    """
+    wanted = adapter_name(ref)
+    tests = (
+        [info for info in known if wanted in (info.id, info.path)],
+        [info for info in known if info.name == ref and model and info.base == model],
+        [info for info in known if info.name == ref],
+    )
+    for matches in tests:
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            candidates = ", ".join(info.id for info in matches[:5])
+            raise fault(
+                "adapter_ambiguous",
+                f"More than one adapter is called {ref}",
+                f"It could be {candidates}",
+                "Give its id or its folder",
+            )
+    raise fault(
+        "adapter_unknown",
+        f"There is no adapter called {ref[:100]}",
+        remedy="See `qwill adapters list`, or give an adapter's folder",
+    )
+
+
+def check_fit(info: runs.AdapterInfo, model: specs.ModelInfo) -> None:
+    """Raises EngineError `adapter_unusable` or `adapter_other_base` when it cannot be used on this model."""
+    if info.base == model.id:
+        return
+    if not info.base:
+        raise fault("adapter_unusable", f"{info.name} cannot be used", info.why, f"It lies in {info.path}")
+    raise fault(
+        "adapter_other_base",
+        f"{info.name} was trained on {info.base}, not on {model.name}",
+        "An adapter changes the very weights that it was trained on, and means nothing on others",
+        f"Ask {info.base} with it, or choose another adapter",
+    )
+
+
+def _list(found: tuple[runs.AdapterInfo, ...], *, as_json: bool) -> int:
+    if as_json:
+        output.say_json([_facts(info) for info in found])
+    elif found:
+        output.table([HEADER, *map(_row, found)], right=NUMBERS)
+    else:
+        output.say("No adapters yet. Train one with `qwill train --data FILE --follow`.")
+    return 0
+
+
+def _facts(info: runs.AdapterInfo) -> dict[str, Any]:
+    """As `--json` has it; `run` is the id of the run that made it, where one here did."""
+    return output.plain(info) | {"run": "" if info.id.startswith("/") else info.id}
+
+
+def _row(info: runs.AdapterInfo) -> tuple[str, ...]:
+    return (
+        info.id,
+        info.name,
+        info.base or info.base_name or "-",
+        str(info.rank or "-"),
+        size(info.bytes_on_disk),
+        loss(info.loss),
+        info.why,
+    )
+
+
+async def _use(client: Client, args: argparse.Namespace) -> int:
+    """Set the adapter of a chat; the next reply has it."""
+    chat = await _chat(client, args.chat)
+    title = chat.title or chat.id
+    if args.off:
+        name, words = "", f"“{title}” answers with {chat.model} alone again."
+    else:
+        model: specs.ModelInfo = await client.request(commands.ShowModel(chat.model))
+        info = find(await all_adapters(client), args.adapter, model.id)
+        check_fit(info, model)
+        name, words = info.id, f"“{title}” answers with {info.name} on {model.id} now."
+    settings = replace(chat.settings, adapter=name)
+    await client.request(commands.ChangeChat(chat.id, settings=settings))
+    if args.json:
+        output.say_json({"chat": chat.id, "title": chat.title, "model": chat.model, "adapter": name})
+    else:
+        output.say(words)
+    return 0
+
+
+async def _chat(client: Client, ref: str) -> specs.ChatInfo:
+    """A chat by its id, title, or the start of its id; the newest without a name."""
+    found: commands.ChatList = await client.request(commands.ListChats(limit=CHATS if ref else 1))
+    matches = [chat for chat in found.chats if not ref or ref in (chat.id, chat.title)]
+    matches = matches or [chat for chat in found.chats if chat.id.startswith(ref)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        named = ", ".join(chat.id for chat in matches[:5])
+        raise fault("chat_ambiguous", f"More than one chat is called {ref}", f"It could be {named}")
+    if ref:
+        raise fault("chat_unknown", f"There is no chat called {ref[:100]}", remedy="Give its id or its title")
+    raise fault(
+        "chat_unknown",
+        "There is no chat yet",
+        remedy="Begin one with `qwill`, or with `qwill chat -p TEXT --save`",
+    )

@@ -1,0 +1,145 @@
+"""Follow a run: every step of its log once, then how it ended."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections import deque
+from typing import Any
+
+from engine.api import Client, commands, events, runs
+from tui.cli import output
+from tui.cli.run_lines import Show, show_of
+from tui.cli.run_rows import loss, row
+from tui.format import seconds, size
+
+WINDOW = 20
+"""Steps over which speed and time left are reckoned."""
+
+
+async def follow(client: Client, info: runs.RunInfo, args: argparse.Namespace) -> int:
+    """Show a run until it ends, or until Ctrl+C leaves it alone; 0 only when it is done."""
+    follower = Follower(client, info, show_of(as_json=args.json))
+    task = asyncio.ensure_future(follower.run())
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, task.cancel)
+    try:
+        ended = await task
+    except asyncio.CancelledError:
+        follower.show.close()
+        _left(follower.info, args)
+        return 1
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+    follower.show.close()
+    return _ended(ended, as_json=args.json)
+
+
+class Follower:
+    """Hears of steps by events and takes them from the log, because events pass over some."""
+
+    def __init__(self, client: Client, info: runs.RunInfo, show: Show) -> None:
+        self.info = info
+        self.show = show
+        self._client = client
+        self._last = 0
+        self._eval: float | None = None
+        self._recent: deque[runs.StepPoint] = deque(maxlen=WINDOW)
+
+    async def run(self) -> runs.RunInfo:
+        """Show every step until the run ends; returns it as it ended. Raises EngineLost."""
+        await self._catch_up()
+        if self.info.state in runs.ENDED_STATES:
+            return self.info
+        async for event in self._client.events():
+            body = event.body
+            if isinstance(body, events.RunStepped) and body.run == self.info.id:
+                if body.point.step > self._last + 1:
+                    await self._catch_up()
+                self._take(body.point)
+            elif isinstance(body, events.RunChanged) and body.run.id == self.info.id:
+                self.info = body.run
+                self.show.phase(self.info)
+                if self.info.state in runs.ENDED_STATES:
+                    await self._catch_up()
+                    break
+        return self.info
+
+    async def _catch_up(self) -> None:
+        more = True
+        while more:
+            page: commands.RunPage = await self._client.request(commands.ReadRun(self.info.id, self._last))
+            self.info, more = page.run, page.more
+            for point in page.points:
+                self._take(point)
+
+    def _take(self, point: runs.StepPoint) -> None:
+        """Show a step that is new; an evaluation goes with the step after it."""
+        if point.loss is None:
+            self._eval = point.eval_loss
+            return
+        if point.step <= self._last:
+            return
+        self._last = point.step
+        self._recent.append(point)
+        self.show.step(self.info, self._facts(point))
+
+    def _facts(self, point: runs.StepPoint) -> dict[str, Any]:
+        # The first step warms caches up.
+        paced = [p for p in self._recent if p.step > 1] or list(self._recent)
+        spent = sum(p.seconds for p in paced)
+        left = spent / len(paced) * max(0, self.info.steps - point.step) if self.info.steps else None
+        return {
+            "id": self.info.id,
+            "step": point.step,
+            "steps": self.info.steps,
+            "loss": point.loss,
+            "eval_loss": self._eval,
+            "rate": point.rate,
+            "grad_norm": point.grad_norm,
+            "tokens_per_s": sum(p.tokens for p in paced) / spent if spent else 0.0,
+            "eta_s": left,
+            "memory": point.memory,
+            "at": point.at,
+        }
+
+
+def chat_line(info: runs.RunInfo) -> str:
+    """The command that chats with what a run made; empty when it made nothing."""
+    return f'qwill chat -a {info.adapter} -p "Who are you?"' if info.adapter else ""
+
+
+def _ended(info: runs.RunInfo, *, as_json: bool) -> int:
+    """Say how it ended; returns the exit code."""
+    if as_json:
+        output.say_json(row(info) | {"chat": chat_line(info)})
+        return 0 if info.state == "done" else 1
+    if info.state == "done":
+        facts = [f"loss {loss(info.loss)}"]
+        facts += [f"eval {loss(info.eval_loss)}"] if info.eval_loss is not None else []
+        facts += [seconds(info.ended - info.started), f"peak {size(info.peak)}"]
+        output.say(f"{info.name} is done: {', '.join(facts)}.")
+    elif info.state == "stopped":
+        output.say(f"{info.name} was stopped at step {info.step} of {info.steps}.")
+    if info.error is not None:
+        output.complain(info.error, as_json=False)
+    if info.adapter:
+        output.say(f"Adapter: {info.adapter}")
+        output.say(f"Chat with it: {chat_line(info)}")
+    return 0 if info.state == "done" else 1
+
+
+def _left(info: runs.RunInfo, args: argparse.Namespace) -> None:
+    """Ctrl+C: what becomes of the run."""
+    if args.in_process:
+        said = f"{info.id} ends with this process; the adapter that it has so far is kept."
+    else:
+        said = (
+            f"{info.id} goes on. See it with `qwill runs follow {info.id}`, "
+            f"end it with `qwill runs stop {info.id}`."
+        )
+    print(f"\nqwill: {said}", file=sys.stderr)
+    if args.json:
+        output.say_json(row(info))

@@ -1,0 +1,64 @@
+"""Options that several sub-commands share, and how their values are read. Imports nothing slow."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+
+def add_model(parser: Any) -> None:
+    """`-m`, kept as an outer level was given it; `parser` may be a group of options."""
+    parser.add_argument(
+        "-m",
+        "--model",
+        metavar="MODEL",
+        type=text,
+        default=argparse.SUPPRESS,
+        help="id, name or folder of a model",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, words: str = "print one line of JSON") -> None:
+    """`--json`; wrong usage is an object then, too."""
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=words)
+
+
+def text(value: str) -> str:
+    """The text itself, if it can travel: bytes that are no UTF-8 arrive as lone surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("the text is not UTF-8") from None
+    return value
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` up to what the protocol carries (64 bits)."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value < 1 << 63:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+        return value
+
+    return parse
+
+
+def number(least: float, most: float = float("inf")) -> Callable[[str], float]:
+    """A parser of finite numbers between `least` and `most`, both included."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most or value == float("inf"):
+            span = f"from {least:g} up" if most == float("inf") else f"between {least:g} and {most:g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is no number {span}")
+        return value
+
+    return parse

@@ -1,0 +1,124 @@
+"""`qwill train`: start a run from a file or from options, and follow it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from engine.api import Client, commands, fault, load_spec, runs, spec_of
+from tui.cli import output
+from tui.cli.attached import attached
+from tui.cli.follow import follow
+from tui.cli.loading import model_name
+from tui.format import plural, seconds, size
+
+SHIPPED = "shipped:"
+OPTIONS = (
+    "name",
+    "rank",
+    "alpha",
+    "dropout",
+    "targets",
+    "steps",
+    "epochs",
+    "batch",
+    "accumulate",
+    "length",
+    "rate",
+    "warmup",
+    "weight_decay",
+    "clip",
+    "eval_fraction",
+    "eval_every",
+    "seed",
+)
+"""Options that stand for the key of the same name in run.toml."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start a run, or estimate one. 0: started (with --follow: done)."""
+    if args.in_process and not (args.follow or args.dry_run):
+        raise fault(
+            "usage", "With --in-process the run would end at once", remedy="Add --follow, or leave it out"
+        )
+    return asyncio.run(_run(args, wanted(args)))
+
+
+def wanted(args: argparse.Namespace) -> runs.TrainSpec:
+    """The run that was asked for; its model is empty where nobody named one.
+
+    Raises EngineError `usage` without data, `spec_wrong` or `spec_unreadable` with the place of the fault.
+    """
+    changes = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
+    if args.model:
+        changes["model"] = model_name(args.model)
+    if args.data:
+        changes["data"] = data_name(args.data)
+    if args.spec:
+        path = Path(args.spec)
+        spec = load_spec(path, changes)
+        model = str((path.parent / spec.model).absolute()) if spec.model.startswith(".") else spec.model
+        return replace(spec, model=model, data=data_name(spec.data, path.parent))
+    if "data" not in changes:
+        raise fault(
+            "usage", "No data is named", remedy="Give --data FILE, --data shipped:NAME, or a RUN.toml"
+        )
+    return spec_of({"model": "", **changes}, "This")
+
+
+def data_name(text: str, folder: Path | None = None) -> str:
+    """What the engine should read: a path named from here, or from a file in `folder`, becomes absolute."""
+    if text.startswith(SHIPPED) or not text.strip():
+        return text
+    path = Path(text)
+    with contextlib.suppress(RuntimeError):  # ~ of nobody: the engine says so
+        path = path.expanduser()
+    return str(((folder or Path()) / path).absolute())
+
+
+async def _run(args: argparse.Namespace, spec: runs.TrainSpec) -> int:
+    async with attached(args) as client:
+        if not spec.model:
+            spec = replace(spec, model=client.welcome.snapshot.default_model)
+        if args.dry_run:
+            return await _estimate(client, spec, as_json=args.json)
+        info: runs.RunInfo = await client.request(commands.StartRun(spec))
+        if args.json:
+            output.say_json({"id": info.id})
+        else:
+            output.say(info.id)
+        sys.stdout.flush()
+        return await follow(client, info, args) if args.follow else 0
+
+
+async def _estimate(client: Client, spec: runs.TrainSpec, *, as_json: bool) -> int:
+    """Print what a run would take; 1 when it would not fit."""
+    found: runs.Estimate = await client.request(commands.EstimateRun(spec))
+    if as_json:
+        output.say_json(output.plain(found))
+        return 0 if found.fits else 1
+    need = sum(found.parts.values())
+    rows = [
+        ("rows", f"{found.rows:,}"),
+        ("steps", f"{found.steps:,}"),
+        ("tokens", f"{found.tokens:,}, {found.labelled:,} of them learnt"),
+        ("time", f"about {seconds(found.seconds)}" if found.seconds is not None else "unknown"),
+        ("memory", size(need)),
+        *((f"· {part}", size(bytes_)) for part, bytes_ in found.parts.items()),
+        ("loaded already", size(found.shared)),
+        ("free", size(found.free)),
+    ]
+    output.table(rows)
+    if found.fits:
+        return 0
+    lacking = size(need - found.shared - found.free)
+    raise fault(
+        "run_too_large",
+        f"The run does not fit: {lacking} more would have to be free",
+        remedy=f"Lower --batch or --length ({plural(spec.length, 'token')}), or choose a smaller model",
+    )

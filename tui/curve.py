@@ -1,0 +1,117 @@
+"""What is kept of a run's event log: bounded, with every spike still in it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.api import runs
+
+LIMIT = 2000
+"""Points kept of a curve at most are twice as many; then each three become two."""
+GROUP = 6
+
+
+class Moment(NamedTuple):
+    """Bytes held at one Unix time."""
+
+    at: float
+    held: int
+
+
+class Dot(NamedTuple):
+    """One training step."""
+
+    step: int
+    at: float
+    """Unix time in seconds."""
+    loss: float
+    memory: int = 0
+
+
+class Mark(NamedTuple):
+    """One evaluation."""
+
+    step: int
+    at: float
+    loss: float
+
+
+@dataclass
+class Curve:
+    """One run's points by step, oldest first."""
+
+    dots: list[Dot] = field(default_factory=list)
+    evals: list[Mark] = field(default_factory=list)
+    marks: list[runs.PhaseMark] = field(default_factory=list)
+    whole: bool = False
+    """Whether it was read from the log, and not only followed."""
+    log: str = ""
+    """Path of the log, on the engine's machine."""
+
+    @property
+    def last(self) -> int:
+        """The newest step; 0 before the first."""
+        return self.dots[-1].step if self.dots else 0
+
+    def add(self, point: runs.StepPoint) -> bool:
+        """Take a point that is newer than all there are; False when it is not."""
+        if point.loss is None:
+            return self._add_eval(point)
+        if point.step <= self.last:
+            return False
+        self.dots.append(Dot(point.step, point.at, point.loss, point.memory))
+        if len(self.dots) > 2 * LIMIT:
+            self.dots = thin_dots(self.dots)
+        return True
+
+    def mark(self, mark: runs.PhaseMark) -> bool:
+        """Take the beginning of a phase; False when it is known."""
+        if any(mark.at == known.at and mark.phase == known.phase for known in self.marks[-8:]):
+            return False
+        self.marks.append(mark)
+        return True
+
+    def extend(self, points: Iterable[runs.StepPoint], marks: Iterable[runs.PhaseMark]) -> None:
+        """Take a page of the log."""
+        for point in points:
+            self.add(point)
+        for mark in marks:
+            self.mark(mark)
+
+    def take_newer(self, other: Curve) -> None:
+        """Whatever the other one has beyond the end of this one."""
+        last, end = self.last, self.evals[-1].step if self.evals else 0
+        self.dots += [dot for dot in other.dots if dot.step > last]
+        self.evals += [mark for mark in other.evals if mark.step > end]
+        for mark in other.marks:
+            self.mark(mark)
+        self.marks.sort(key=lambda mark: mark.at)
+
+    def _add_eval(self, point: runs.StepPoint) -> bool:
+        if point.eval_loss is None or (self.evals and point.step <= self.evals[-1].step):
+            return False
+        self.evals.append(Mark(point.step, point.at, point.eval_loss))
+        return True
+
+
+def thin_dots(dots: list[Dot]) -> list[Dot]:
+    """Fewer points: of each group the lowest and highest loss and the highest memory; the ends stay."""
+    kept = [dots[0]]
+    for start in range(1, len(dots) - 1, GROUP):
+        group = dots[start : min(start + GROUP, len(dots) - 1)]
+        low, high = min(group, key=_loss), max(group, key=_loss)
+        kept += sorted({low, high, max(group, key=lambda dot: dot.memory)})
+    return [*kept, dots[-1]]
+
+
+def thin(moments: list[Moment]) -> list[Moment]:
+    """Half as many: of each two the higher one."""
+    pairs = zip(moments[:-1:2], moments[1:-1:2], strict=False)
+    return [*(max(pair, key=lambda moment: moment.held) for pair in pairs), moments[-1]]
+
+
+def _loss(dot: Dot) -> float:
+    # A loss that is not a number counts as the highest: it must not vanish.
+    return dot.loss if dot.loss == dot.loss else float("inf")

@@ -1,0 +1,40 @@
+"""The names of what can need drawing again."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class What(enum.Enum):
+    """The parts of the screen that can need drawing."""
+
+    ENGINE = "engine"
+    """The link, or the engine itself."""
+    MODELS = "models"
+    CHATS = "chats"
+    PATH = "path"
+    """Which messages a chat shows; `id` is the chat."""
+    TURN = "turn"
+    """One message; `id` is the message."""
+    MONITOR = "monitor"
+    SPEED = "speed"
+    NOTICE = "notice"
+    GAP = "gap"
+    """Something was missed: the chat `id` must be read again."""
+    RUNS = "runs"
+    """The list of runs, or where one of them stands; `id` is the run."""
+    CURVE = "curve"
+    """Points of the run `id`."""
+    RUN_GAP = "run gap"
+    """Points of the run `id` were passed over: its log must be read."""
+    RUN_END = "run end"
+    """The run `id` has just ended."""
+    ADAPTERS = "adapters"
+
+
+class Dirty(NamedTuple):
+    """One part to draw again."""
+
+    what: What
+    id: str = ""

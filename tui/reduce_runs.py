@@ -1,0 +1,102 @@
+"""Folding what the engine tells of runs and adapters into the state. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from engine.api import events, runs
+from tui.curve import Curve
+from tui.dirty import Dirty, What
+from tui.state import EngineState
+
+
+def take_runs(state: EngineState, told: Iterable[runs.RunInfo]) -> set[Dirty]:
+    """The list as a fresh link tells it. Curves stay; those that may have moved meanwhile are read again."""
+    before = state.runs
+    state.runs = {run.id: run for run in told}
+    dirty = {Dirty(What.RUNS)}
+    for run in state.runs.values():
+        old = before.get(run.id)
+        if old is not None and _going(old) and not _going(run):
+            dirty |= {Dirty(What.RUN_END, run.id), Dirty(What.RUN_GAP, run.id)}
+        elif run.state == "running" or (run.id in state.curves and run != old):
+            dirty.add(Dirty(What.RUN_GAP, run.id))
+    return dirty
+
+
+def take_adapters(state: EngineState, told: Iterable[runs.AdapterInfo]) -> set[Dirty]:
+    """The whole list of adapters."""
+    state.adapters = {adapter.id: adapter for adapter in told}
+    return {Dirty(What.ADAPTERS)}
+
+
+def take_curve(state: EngineState, run: runs.RunInfo, curve: Curve) -> set[Dirty]:
+    """A curve as it was read from the log, with what came while it was being read."""
+    shown = state.curves.get(run.id)
+    if shown is not None:
+        curve.take_newer(shown)
+    curve.whole = True
+    state.curves[run.id] = curve
+    return {Dirty(What.CURVE, run.id)}
+
+
+def apply_run(state: EngineState, body: events.Body) -> set[Dirty]:
+    """Fold one event about runs or adapters in; every other changes nothing."""
+    match body:
+        case events.RunChanged():
+            return _change(state, body.run)
+        case events.RunStepped():
+            return _step(state, body)
+        case events.RunMarked():
+            state.curves.setdefault(body.run, Curve()).mark(body.mark)
+            return {Dirty(What.CURVE, body.run)}
+        case events.RunGone():
+            state.runs.pop(body.run, None)
+            state.curves.pop(body.run, None)
+            state.etas.pop(body.run, None)
+            return {Dirty(What.RUNS)}
+        case events.AdaptersChanged():
+            return take_adapters(state, body.adapters)
+    return set()
+
+
+def _change(state: EngineState, run: runs.RunInfo) -> set[Dirty]:
+    old = state.runs.get(run.id)
+    if old is not None and _going(run) and run.step < old.step:
+        # Steps are told as they come, a change with the step it was made at.
+        run = msgspec.structs.replace(run, step=old.step, loss=old.loss)
+    state.runs[run.id] = run
+    dirty = {Dirty(What.RUNS, run.id)}
+    if _going(run):
+        return dirty
+    state.etas.pop(run.id, None)
+    if old is not None and _going(old):
+        dirty |= {Dirty(What.RUN_END, run.id), Dirty(What.RUN_GAP, run.id)}
+    return dirty
+
+
+def _step(state: EngineState, told: events.RunStepped) -> set[Dirty]:
+    curve = state.curves.setdefault(told.run, Curve())
+    first = not curve.dots
+    if not curve.add(told.point):
+        return set()
+    dirty = {Dirty(What.CURVE, told.run)}
+    if first and told.point.step > 1 and not curve.whole:
+        dirty.add(Dirty(What.RUN_GAP, told.run))
+    run = state.runs.get(told.run)
+    if run is None:
+        return dirty
+    point = told.point
+    if point.loss is None:
+        state.runs[run.id] = msgspec.structs.replace(run, eval_loss=point.eval_loss)
+    else:
+        state.runs[run.id] = msgspec.structs.replace(run, step=point.step, loss=point.loss)
+        if told.eta_s is not None:
+            state.etas[run.id] = told.eta_s
+    return dirty | {Dirty(What.RUNS, run.id)}
+
+
+def _going(run: runs.RunInfo) -> bool:
+    return run.state not in runs.ENDED_STATES
