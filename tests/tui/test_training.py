@@ -355,6 +355,8 @@ async def test_without_a_run_the_screen_says_what_to_do(trainer: RunDesk) -> Non
         await desk.until("F4 opens a form that is filled in already")
         await desk.press("f4")
         await desk.until("fits")
+        await desk.press("escape")
+        await desk.until("Ask something")
 
 
 @SIZES

@@ -11,6 +11,8 @@ from tui.cli.doctor.finding import Finding
 
 AREA = "Python and packages"
 PYTHON = (3, 11)
+PARTS = 4
+"""Numbers of a release that are compared."""
 
 
 class Floor(NamedTuple):
@@ -59,13 +61,11 @@ def judged(floor: Floor, found: str | None) -> Finding:
 
 
 def version(text: str) -> tuple[int, ...]:
-    """The release's numbers, to compare: `2.13.0+cpu` is (2, 13), `5.0.0rc3` comes before `5.0.0`."""
-    release = re.match(r"[\d.]+", text)
-    numbers = [int(part) for part in (release[0] if release else "0").strip(".").split(".") if part]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    early = re.match(r"[\d.]+(a|b|rc|\.?dev)", text)
-    return (*numbers, -1) if early else (*numbers,)
+    """The release to compare by: `2.13.0+cpu` is as good as `2.13`, `5.0.0rc3` comes before `5.0.0`."""
+    release = re.match(r"\d+(?:\.\d+)*", text)
+    numbers = [int(part) for part in release[0].split(".")] if release else []
+    early = re.match(r"[\d.]+(?:a|b|rc|dev)", text)
+    return (*(numbers + [0] * PARTS)[:PARTS], -1 if early else 0)
 
 
 def _python() -> Finding:
