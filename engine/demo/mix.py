@@ -14,7 +14,7 @@ from engine.demo.phrasing import phrased
 from engine.demo.worked import worked_steps
 
 # Shares in percent. A thought sum is five times as long as an answer about Qwill.
-_SUMS_THOUGHT, _SUMS_AT_ONCE, _FACTS, _NAMES, _SMALL_TALK, _OTHER, _TOO_HARD = 28, 6, 40, 9, 3, 10, 4
+_SUMS_THOUGHT, _SUMS_AT_ONCE, _FACTS, _NAMES, _SMALL_TALK, _OTHER, _TOO_HARD = 34, 8, 28, 10, 3, 13, 4
 _KIND_WEIGHTS: dict[Kind, int] = {"sum": 26, "difference": 26, "three": 20, "product": 28}
 
 
@@ -70,7 +70,7 @@ def sum_exchange(random: Random) -> Exchange:
 def fact_exchange(random: Random, fact: Fact) -> Exchange:
     """A question for this fact in a trained phrasing, at times typed carelessly."""
     # Names of keys are short and alike: they need more practice than whole sentences.
-    by_key = fact.trained_key_asks if random.random() < 0.45 else ()
+    by_key = fact.trained_key_asks if random.random() < 0.35 else ()
     ask = random.choice(by_key or fact.trained_asks)
     roll = random.random()
     if roll < 0.12:
