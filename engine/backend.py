@@ -84,8 +84,10 @@ class ReplyResult(msgspec.Struct, frozen=True):
 class Backend(Protocol):
     """Owns the loaded models and their caches. Raises EngineError for every foreseeable fault."""
 
-    trainer: Trainer
-    """Its methods run in the training thread."""
+    @property
+    def trainer(self) -> Trainer:
+        """Its methods run in the training thread."""
+        ...
 
     def load(
         self,

@@ -77,7 +77,7 @@ class Chatbook:
         info = await self._call(self._store(chat).chat, chat)
         return replace(info, saved=chat not in self._unsaved)
 
-    async def list(self, limit: int, offset: int) -> ChatList:
+    async def page(self, limit: int, offset: int) -> ChatList:
         return ChatList(tuple(await self._call(self._saved().chats, limit, offset)))
 
     async def search(self, query: str, limit: int) -> HitList:

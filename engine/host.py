@@ -176,7 +176,7 @@ class Host:
             c.LoadModel: lambda q: shelf.ready(q.model, dtype=q.dtype, evict=q.evict),
             c.UnloadModel: self._unload,
             c.AddFolder: lambda q: shelf.add_folder(q.path),
-            c.ListChats: lambda q: book.list(q.limit, q.offset),
+            c.ListChats: lambda q: book.page(q.limit, q.offset),
             c.SearchChats: lambda q: book.search(q.query, q.limit),
             c.ReadChat: replies.read,
             c.NewChat: self._new_chat,

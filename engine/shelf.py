@@ -97,6 +97,12 @@ class Shelf:
             if model.support == "unsupported":
                 raise fault("model_unsupported", f"{model.name} cannot be loaded", model.why)
             if model.state == "ready":
+                if self._watched() and not evict:
+                    raise fault(
+                        "would_evict",
+                        f"{model.name} is loaded as {model.load_dtype}, and an open workbench uses it",
+                        remedy="Allow to load it again with --evict, or leave the dtype out",
+                    )
                 await self.unload(model.id)
                 model = self._models[model.id]
             await self._make_room(model, dtype, evict=evict)

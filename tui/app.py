@@ -94,8 +94,11 @@ def _keep_what_is() -> None:
     gc.enable()
 
 
-def run(target: Target, *, model: str | None = None) -> None:
-    """Open the workbench and come back when it is left. `model`: use this one in a new chat."""
+def run(target: Target, *, model: str | None = None) -> int:
+    """Open the workbench and come back when it is left, with its exit status.
+
+    `model`: use this one in a new chat.
+    """
     gc.disable()
 
     async def dial() -> Wire:
@@ -104,4 +107,6 @@ def run(target: Target, *, model: str | None = None) -> None:
         return await connect(target, workbench=True)
 
     end_with_terminal()
-    QwillApp(dial, model=model, driver_class=TerminalDriver).run()
+    app = QwillApp(dial, model=model, driver_class=TerminalDriver)
+    app.run()
+    return app.return_code or 0

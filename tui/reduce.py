@@ -36,7 +36,12 @@ def take_page(
     state.chats[chat.id] = chat
     for message in messages:
         state.turns[message.id] = merge(state.turns.get(message.id), message, now)
-    state.pages[chat.id] = Page([message.id for message in messages], more)
+    path = [message.id for message in messages]
+    known = state.pages.get(chat.id)
+    if known is not None and path and path[-1] in known.path:
+        # What was added while the page was on its way stays.
+        path += known.path[known.path.index(path[-1]) + 1 :]
+    state.pages[chat.id] = Page(path, more)
     dirty = {Dirty(What.PATH, chat.id), Dirty(What.CHATS)}
     dirty.update(Dirty(What.TURN, message.id) for message in messages)
     return dirty

@@ -21,6 +21,10 @@ def gpu_readers() -> tuple[GpuReader, ...]:
     return (NvidiaReader().read, AmdReader().read)
 
 
+SHORTEST = 0.2
+"""Seconds between two samples below which no CPU share is told."""
+
+
 class Sampler:
     """Takes samples; each holds the CPU's load since the one before. Used from one thread."""
 
@@ -38,7 +42,7 @@ class Sampler:
         now = time.monotonic()
         rss, spent = self._usage()
         used = sum(max(0.0, seconds - self._spent.get(pid, 0.0)) for pid, seconds in spent.items())
-        elapsed = max(now - self._at, 1e-3)
+        elapsed = now - self._at
         self._spent, self._at = spent, now
         return MonitorSample(
             at=time.time(),
@@ -48,7 +52,8 @@ class Sampler:
             swap_used=swap.used,
             engine_rss=rss,
             cpu=min(1.0, psutil.cpu_percent(None) / 100),
-            engine_cpu=used / elapsed,
+            # The kernel counts CPU time in ticks of 10 ms: over a shorter stretch a share means nothing.
+            engine_cpu=used / elapsed if elapsed >= SHORTEST else 0.0,
             cores=psutil.cpu_count() or 1,
             gpus=tuple(gpu for reader in self._readers for gpu in reader()),
         )

@@ -59,14 +59,15 @@ def _adapted(loaded: LoadedModel, adapter: AdapterInfo) -> PreTrainedModel:
         wanted = {key: config[key] for key in _KEYS if config.get(key) is not None}
         tensors = load_file(folder / WEIGHTS)
         model = get_peft_model(skeleton(loaded.model), LoraConfig(task_type="CAUSAL_LM", **wanted))
-        report = set_peft_model_state_dict(model, tensors)
+        report: Any = set_peft_model_state_dict(model, tensors)
     except (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
         raise _broken(adapter, str(error).strip().partition("\n")[0]) from error
     if report.unexpected_keys:
         raise _broken(adapter, f"The model has no place for {report.unexpected_keys[0]}")
-    base: PreTrainedModel = model.get_base_model()
+    base: Any = model.get_base_model()
     base.requires_grad_(False)
-    return base.eval()
+    adapted: PreTrainedModel = base.eval()
+    return adapted
 
 
 def _broken(adapter: AdapterInfo, detail: str) -> EngineError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -214,6 +213,6 @@ async def test_the_monitor_and_the_doctor_see_the_engine(home: Path) -> None:
     assert said["engine_rss"] > 10 << 20
     findings = (await qwill("doctor", "--json")).json["findings"]
     assert any(f"process {pid}" in finding["what"] for finding in findings)
-    with PtyApp([*QWILL, "doctor"], dict(os.environ) | {"COLORTERM": "truecolor"}) as app:
+    with PtyApp([*QWILL, "doctor"]) as app:
         assert await app.exited(60) == 0
         assert "120 columns, 40 lines" in app.text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby, islice
 from pathlib import Path
 from random import Random
@@ -47,8 +48,13 @@ class DemoModel:
 
 
 @pytest.fixture(scope="module")
-def demo() -> DemoModel:
-    return DemoModel(MODEL_FOLDER)
+def demo() -> Iterator[DemoModel]:
+    """The model on one thread: two would wait for each other on a busy machine."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield DemoModel(MODEL_FOLDER)
+    torch.set_num_threads(threads)
 
 
 def asked(*turns: str) -> Chat:

@@ -1,4 +1,4 @@
-"""`python -m tests.support.picture FILE.svg [COLUMNSxLINES]`: the README's picture, taken of the real program."""
+"""`python -m tests.support.picture FILE.svg [COLUMNSxLINES]`: the README's picture, of the real program."""
 
 from __future__ import annotations
 

@@ -20,5 +20,4 @@ def run(args: argparse.Namespace) -> int:
     from tui.app import run as open_workbench
     from tui.cli.loading import model_name
 
-    open_workbench(Target(in_process=args.in_process), model=args.model and model_name(args.model))
-    return 0
+    return open_workbench(Target(in_process=args.in_process), model=args.model and model_name(args.model))

@@ -49,6 +49,8 @@ class Desk(Screen[None]):
 
     def fail(self, info: ErrorInfo) -> None:
         """A request failed: one line tells it; where there is more to say, a dialog does."""
+        if info.code in ("engine_dead", "engine_lost"):
+            return  # the line at the bottom says it; a dialog would keep F9 and what is typed from the screen
         if info.detail or info.remedy:
             from tui.modals.error import ErrorDialog
 

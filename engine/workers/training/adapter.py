@@ -68,11 +68,11 @@ def target_names(model: nn.Module, targets: str) -> list[str]:
 def adapter_parameters(model: nn.Module, spec: TrainSpec) -> int:
     """How many parameters `with_lora` would add, without adding them."""
     targets = set(target_names(model, spec.targets))
-    return sum(
-        spec.rank * (module.in_features + module.out_features)
-        for path, module in model.get_decoder().named_modules()  # type: ignore[operator]
-        if isinstance(module, nn.Linear) and path.rpartition(".")[2] in targets
-    )
+    parameters = 0
+    for path, module in model.get_decoder().named_modules():  # type: ignore[operator]
+        if isinstance(module, nn.Linear) and path.rpartition(".")[2] in targets:
+            parameters += spec.rank * (module.in_features + module.out_features)
+    return parameters
 
 
 def save_adapter(model: Any, folder: Path, note: dict[str, Any], card: str) -> None:

@@ -42,7 +42,9 @@ class TorchTrainer:
 
     def estimate(self, spec: TrainSpec, model: ModelInfo, data: str) -> Estimate:
         """Tokenises the data and counts; loads no weights. Raises EngineError with what is wrong."""
-        from engine.workers.training.run import prepare, step_count  # peft takes seconds to import
+        # peft takes seconds to import
+        from engine.workers.training.adapter import adapter_parameters
+        from engine.workers.training.run import prepare, step_count
 
         folder = Path(model.path)
         config = build_config(checked_config(folder, model.name), model.name)
@@ -54,10 +56,11 @@ class TorchTrainer:
         loaded = self._loaded(model.id)
         base_bytes = loaded.info.memory if loaded else model.parameters * _WIDTHS[dtype]
         longest = max(len(example.ids) for example in lesson.train + lesson.held)
-        hidden = config.get_text_config(decoder=True).hidden_size
-        layers = config.get_text_config(decoder=True).num_hidden_layers
-        # Seven projections a layer, each of about the hidden size on both sides; exact once it is loaded.
-        adapter = spec.rank * 2 * hidden * 7 * layers
+        text = config.get_text_config(decoder=True)
+        if loaded:
+            adapter = adapter_parameters(loaded.model, spec)
+        else:  # seven projections a layer, each of about the hidden size on both sides
+            adapter = spec.rank * 2 * text.hidden_size * 7 * text.num_hidden_layers
         sizes = fit.parts(config, spec, base_bytes, adapter, longest)
         seen = lesson.tokens / len(lesson.train) * spec.batch * spec.accumulate * steps
         duration = fit.seconds(model.parameters, int(seen), fit.flops_per_second(device, dtype))
