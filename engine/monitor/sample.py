@@ -22,7 +22,7 @@ def gpu_readers() -> tuple[GpuReader, ...]:
 
 
 SHORTEST = 0.2
-"""Seconds between two samples below which no CPU share is told."""
+"""Seconds over which a CPU share is taken at least."""
 
 
 class Sampler:
@@ -35,6 +35,7 @@ class Sampler:
         psutil.cpu_percent(None)
         _, self._spent = self._usage()
         self._at = time.monotonic()
+        self._share = 0.0
 
     def sample(self) -> MonitorSample:
         """The machine now. Never raises for what cannot be read: such a number is 0, or None for a GPU."""
@@ -43,7 +44,10 @@ class Sampler:
         rss, spent = self._usage()
         used = sum(max(0.0, seconds - self._spent.get(pid, 0.0)) for pid, seconds in spent.items())
         elapsed = now - self._at
-        self._spent, self._at = spent, now
+        # The kernel counts CPU time in ticks of 10 ms: over a shorter stretch a share means nothing.
+        if elapsed >= SHORTEST:
+            self._share = used / elapsed
+            self._spent, self._at = spent, now
         return MonitorSample(
             at=time.time(),
             ram_total=ram.total,
@@ -52,8 +56,7 @@ class Sampler:
             swap_used=swap.used,
             engine_rss=rss,
             cpu=min(1.0, psutil.cpu_percent(None) / 100),
-            # The kernel counts CPU time in ticks of 10 ms: over a shorter stretch a share means nothing.
-            engine_cpu=used / elapsed if elapsed >= SHORTEST else 0.0,
+            engine_cpu=self._share,
             cores=psutil.cpu_count() or 1,
             gpus=tuple(gpu for reader in self._readers for gpu in reader()),
         )

@@ -61,6 +61,8 @@ class Runner:
         """Ids of runs that wait or train, until their end is told."""
         self._live: LiveRun | None = None
         self._worker: asyncio.Task[None] | None = None
+        self._leaving = False
+        """The engine ends: the run under way is the last one."""
 
     # --- life -------------------------------------------------------------------------------
 
@@ -75,6 +77,7 @@ class Runner:
 
     async def close(self) -> None:
         """Stop the active run and keep its adapter; what is queued stays so for the next engine."""
+        self._leaving = True
         live = self._live
         if live is not None:
             live.leaving = True
@@ -180,7 +183,7 @@ class Runner:
     # --- one after another ------------------------------------------------------------------
 
     async def _work(self) -> None:
-        while True:
+        while not self._leaving:
             info = self._book.find(await self._queue.get())
             if info.state != "queued":
                 continue
