@@ -97,6 +97,7 @@ class Runs(Layer):
         if self.table.run is not None:
             self.table.go(self.table.run.id)  # it stays there when others come
         self._show()
+        self.call_after_refresh(self._show)  # news that came while it was being mounted went by
 
     def on_resize(self) -> None:
         self._fit()
