@@ -97,9 +97,8 @@ def _keep_what_is() -> None:
 def run(target: Target, *, model: str | None = None) -> int:
     """Open the workbench and come back when it is left, with its exit status.
 
-    `model`: use this one in a new chat.
+    `model`: use this one in a new chat. A collector that was turned off is on again after the first paint.
     """
-    gc.disable()
 
     async def dial() -> Wire:
         from engine.api import connect

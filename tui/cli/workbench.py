@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 
 from engine.api import Target, fault
@@ -17,6 +18,7 @@ def run(args: argparse.Namespace) -> int:
             "stdin or stdout is a pipe or a file",
             "Ask once with `qwill chat -p TEXT` instead",
         )
+    gc.disable()  # until the first paint: what the imports make stays for good
     from tui.app import run as open_workbench
     from tui.cli.loading import model_name
 
