@@ -40,6 +40,8 @@ CLOCK = 0.1
 """Seconds between drawings while a running clock is on the screen."""
 
 
+COVERED = 0.5
+"""Seconds after which the engine is called even if the first paint was not seen."""
 PRELOAD = 0.3
 """Seconds after the first paint at which the Markdown widgets are imported, if no reply needed them yet."""
 
@@ -108,6 +110,7 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
         self.state = State(blank_model=model or "")
         self._wanted_model = model
         self._trash = []
+        self._started = False
         self._wake = asyncio.Event()
         self._first_link = True
         self.link = Link(self.state.engine, dial, on_dirty=self._wake.set, on_open=self._linked)
@@ -138,9 +141,14 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
     def on_mount(self) -> None:
         self.composer.focus()
         self.call_after_refresh(self._painted)
+        # A screen that is covered at once, by an early F3 say, is never refreshed.
+        self.set_timer(COVERED, self._painted)
 
     def _painted(self) -> None:
-        """The first paint is out: now the engine, and everything that takes time."""
+        """The first paint is out: now the engine, and everything that takes time. Once only."""
+        if self._started:
+            return
+        self._started = True
         self.run_worker(self._draw_by_the_clock())
         self.run_worker(self.link.run())
         self.set_timer(PRELOAD, _preload)
