@@ -19,7 +19,7 @@ from engine.workers.device import device_name, dtype_name, pick_device, pick_dty
 from engine.workers.folder import checked_config
 from engine.workers.load import build_config, load_model, weight_bytes
 from engine.workers.probe import agrees_with_generate
-from engine.workers.vocabulary import Vocabulary
+from engine.workers.vocabulary import Vocabulary, end_ids
 
 UNKNOWN_CONTEXT = 2048
 """Tokens, for a model that does not say how many it was made for."""
@@ -53,7 +53,7 @@ def load(
     template = ChatTemplate.load(folder)
     vocabulary = Vocabulary.load(folder, template, ())
     model = load_model(folder, asked.name, config, dtype, device, progress, cancelled)
-    vocabulary = Vocabulary(vocabulary.tokenizer, template, _end_ids(model))
+    vocabulary = Vocabulary(vocabulary.tokenizer, template, end_ids(model.generation_config))
     tested = asked.family in TESTED or config.model_type in TESTED
     if not tested:
         progress(1.0, "comparing with transformers")
@@ -74,14 +74,6 @@ def load(
         defaults=defaults.thinking,
     )
     return LoadedModel(info, serial, model, vocabulary, defaults, cacheable)
-
-
-def _end_ids(model: PreTrainedModel) -> tuple[int, ...]:
-    config = model.generation_config
-    ends = None if config is None else config.eos_token_id
-    if ends is None:
-        return ()
-    return (ends,) if isinstance(ends, int) else tuple(ends)
 
 
 def _context(config: PretrainedConfig) -> int:

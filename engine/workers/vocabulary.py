@@ -88,3 +88,11 @@ class Vocabulary:
     def _single(self, text: str) -> int | None:
         """The id of a text that is one token of the vocabulary."""
         return self.tokenizer.get_vocab().get(text)
+
+
+def end_ids(config: object) -> tuple[int, ...]:
+    """The end ids that a model's config or generation_config names; none where there is no config."""
+    ends = getattr(config, "eos_token_id", None)
+    if ends is None:
+        return ()
+    return (ends,) if isinstance(ends, int) else tuple(ends)

@@ -27,7 +27,7 @@ from engine.workers.load import build_config
 from engine.workers.loaded import LoadedModel
 from engine.workers.training import estimate as fit
 from engine.workers.training.base import Base, labeller
-from engine.workers.vocabulary import Vocabulary
+from engine.workers.vocabulary import Vocabulary, end_ids
 
 _WIDTHS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 2}
 
@@ -48,7 +48,7 @@ class TorchTrainer:
 
         folder = Path(model.path)
         config = build_config(checked_config(folder, model.name), model.name)
-        vocabulary = Vocabulary.load(folder, ChatTemplate.load(folder), config_ends(config))
+        vocabulary = Vocabulary.load(folder, ChatTemplate.load(folder), end_ids(config))
         lesson = prepare(spec, Path(data), labeller(vocabulary, model))
         steps = step_count(spec, len(lesson.train))
         device = pick_device()
@@ -84,11 +84,3 @@ class TorchTrainer:
         finally:
             give_back_memory()
         raise failed  # outside the handler: an exception that is being handled keeps its frames' tensors
-
-
-def config_ends(config: object) -> tuple[int, ...]:
-    """The end ids that a config names."""
-    ends = getattr(config, "eos_token_id", None)
-    if ends is None:
-        return ()
-    return (ends,) if isinstance(ends, int) else tuple(ends)
