@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from engine import VERSION
-from engine.client import Client
-from engine.connect import Target, connect
 from engine.daemon import lock_holder, start_engine, stop_engine
-from engine.data.spec_file import load_spec, spec_of
 from engine.files import write_atomic
 from engine.models.need import HEADROOM, weights_bytes
 from engine.paths import config_dir, data_dir, log_path, socket_path, state_dir, store_path
@@ -16,7 +14,19 @@ from engine.protocol import commands, events, runs, specs
 from engine.protocol.errors import EngineDead, EngineError, EngineLost, ErrorInfo, QwillError, fault
 
 if TYPE_CHECKING:
+    from engine.client import Client
+    from engine.connect import Target, connect
+    from engine.data.spec_file import load_spec, spec_of
     from engine.monitor import Sampler
+
+_LATER = {
+    "Client": "engine.client",
+    "Target": "engine.connect",
+    "connect": "engine.connect",
+    "load_spec": "engine.data.spec_file",
+    "spec_of": "engine.data.spec_file",
+}
+"""Imported when they are asked for: the screen is painted before it calls the engine."""
 
 __all__ = [
     "HEADROOM",
@@ -51,6 +61,12 @@ __all__ = [
     "weights_bytes",
     "write_atomic",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)
 
 
 def machine_sampler(pid: int | None = None) -> Sampler:

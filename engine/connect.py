@@ -24,14 +24,22 @@ class Target(msgspec.Struct, frozen=True):
     """Run it inside this process; it takes the same lock as one of its own."""
 
 
-async def connect(target: Target | None = None, *, workbench: bool = False, start: bool = True) -> Client:
+async def connect(
+    target: Target | None = None,
+    *,
+    workbench: bool = False,
+    start: bool = True,
+    started: int | None = None,
+) -> Client:
     """Attach to the engine; `start` starts one when none runs.
+
+    `started`: the parent of an engine that was started a moment ago (`start_engine`) and may not answer yet.
 
     Raises EngineLost when none answers, EngineError when it refuses (an older or newer version, say).
     """
     if target is not None and target.in_process:
         return await _connect_in_process(workbench=workbench)
-    parent: int | None = None
+    parent = started
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -249,6 +249,7 @@ async def _done(work: Awaitable[Any]) -> c.Done:
 def _create_backend() -> tuple[Backend, dict[str, Any]]:
     """The backend, and what torch says of this machine (fields of EngineInfo)."""
     # By name: nothing outside engine.workers imports torch, not even for the import graph's eye.
+    importlib.import_module("engine.workers.lean")
     backend = importlib.import_module("engine.workers.backend").create()
     return backend, importlib.import_module("engine.workers.devices").engine_facts()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from tui import environment  # first: Textual reads the environment while it is imported
 
@@ -21,9 +21,6 @@ from tui.link import Wire
 from tui.screens.chat import Workbench
 from tui.text import Sanitise, clean_name
 from tui.themes import startup_theme
-
-if TYPE_CHECKING:
-    from engine.api import Target
 
 __all__ = ["QwillApp", "environment", "run"]
 
@@ -94,16 +91,19 @@ def _keep_what_is() -> None:
     gc.enable()
 
 
-def run(target: Target, *, model: str | None = None) -> int:
+def run(*, in_process: bool = False, model: str | None = None, started: int | None = None) -> int:
     """Open the workbench and come back when it is left, with its exit status.
 
-    `model`: use this one in a new chat. A collector that was turned off is on again after the first paint.
+    `in_process`: the engine runs in this process. `model`: use this one in a new chat. `started`: the
+    parent of an engine that is starting. A collector that was turned off is on again after the first paint.
     """
 
     async def dial() -> Wire:
-        from engine.api import connect
+        from engine.api import Target, connect
 
-        return await connect(target, workbench=True)
+        nonlocal started
+        parent, started = started, None
+        return await connect(Target(in_process=in_process), workbench=True, started=parent)
 
     end_with_terminal()
     app = QwillApp(dial, model=model, driver_class=TerminalDriver)

@@ -188,17 +188,39 @@ class PtyApp:
 
     def pump(self) -> None:
         """Read what is there, answer queries, and draw it on the screen."""
-        while True:
-            try:
-                data = os.read(self._master, 1 << 16)
-            except (BlockingIOError, OSError):  # OSError: nobody holds the other end any more
-                return
-            if not data:
-                return
-            self.raw += data
-            if SYNC_QUERY in data:
-                os.write(self._master, SYNC_ANSWER)
+        while data := self._read():
             self._draw(data)
+
+    async def stamps(self, *wanted: Callable[[list[str]], object], seconds: float = 2.0) -> list[float]:
+        """Seconds from exec until the bytes had come that make the screen as wanted, one after another.
+
+        Whatever comes in `seconds` is stamped first and drawn afterwards: drawing here is slow, and its
+        time is not the program's.
+        """
+        chunks = []
+        while (now := time.monotonic() - self.started) < seconds:
+            if data := self._read():
+                chunks.append((now, data))
+            else:
+                await asyncio.sleep(0.002)
+        found: list[float] = []
+        for stamp, data in chunks:
+            self._draw(data)
+            while len(found) < len(wanted) and wanted[len(found)](self.screen()):
+                found.append(stamp)
+        if len(found) < len(wanted):
+            raise AssertionError(f"saw {len(found)} of {len(wanted)}; the screen:\n" + self.text())
+        return found
+
+    def _read(self) -> bytes:
+        try:
+            data = os.read(self._master, 1 << 16)
+        except (BlockingIOError, OSError):  # OSError: nobody holds the other end any more
+            return b""
+        self.raw += data
+        if SYNC_QUERY in data:
+            os.write(self._master, SYNC_ANSWER)
+        return data
 
     def _draw(self, data: bytes) -> None:
         """Feed pyte, holding back a sequence that is not complete yet."""

@@ -110,7 +110,7 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
         self.state = State(blank_model=model or "")
         self._wanted_model = model
         self._trash = []
-        self._started = False
+        self._dialled = False
         self._wake = asyncio.Event()
         self._first_link = True
         self.link = Link(self.state.engine, dial, on_dirty=self._wake.set, on_open=self._linked)
@@ -146,9 +146,9 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
 
     def _painted(self) -> None:
         """The first paint is out: now the engine, and everything that takes time. Once only."""
-        if self._started:
+        if self._dialled:
             return
-        self._started = True
+        self._dialled = True
         self.run_worker(self._draw_by_the_clock())
         self.run_worker(self.link.run())
         self.set_timer(PRELOAD, _preload)
