@@ -1,0 +1,70 @@
+"""What an action is, where its keys work, and when the key hints show it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Where(enum.Enum):
+    """Where an action's keys work."""
+
+    APP = "Everywhere"
+    CHAT = "In the workbench"
+    COMPOSER = "In the composer"
+    TRANSCRIPT = "In the transcript"
+    SIDE = "In chats and models"
+    DIALOG = "In a dialog"
+    LAYER = "In train and runs"
+    TRAIN = "In train"
+    RUNS = "In runs"
+    BROWSER = "In models"
+
+
+class Moment(enum.Enum):
+    """Situations that the key hints tell apart; the first that holds is shown."""
+
+    LOST = "lost"
+    THINKING = "thinking"
+    REPLYING = "replying"
+    TRANSCRIPT = "transcript"
+    CHATS = "chats"
+    MODELS = "models"
+    ADAPTERS = "adapters"
+    RUN_ROWS = "run rows"
+    TRAIN = "train"
+    RUNS = "runs"
+    BROWSER = "show_models"
+    FILTERING = "filtering"
+    COMPLETING = "completing"
+    COMPOSER = "composer"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing a person can do. `id` is also the name of the method that does it: `action_<id>`."""
+
+    id: str
+    label: str
+    help: str
+    group: str
+    where: Where = Where.CHAT
+    keys: tuple[str, ...] = ()
+    """As Textual names them; the first is the one shown."""
+    slash: str = ""
+    """Name of its slash command, without the slash."""
+    takes: str = ""
+    """What the slash command takes, as help shows it; in brackets when it can be left out."""
+    hint: str = ""
+    """Its word among the key hints."""
+    moments: tuple[Moment, ...] = ()
+    """When the key hints show it."""
+    priority: bool = False
+    """Its keys come before those of the text field that has the focus."""
+    palette: bool = True
+
+
+ALL = tuple(Moment)
+SIDE = (Moment.CHATS, Moment.MODELS, Moment.ADAPTERS, Moment.RUN_ROWS)
+PLACED = (Moment.TRANSCRIPT, *SIDE)
+CALM = (Moment.COMPOSER, Moment.REPLYING, Moment.THINKING)

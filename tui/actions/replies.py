@@ -1,0 +1,98 @@
+"""What one does with replies."""
+
+from __future__ import annotations
+
+from tui.actions.kinds import CALM, Action, Moment, Where
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "send",
+        "Send",
+        "Sends what you typed. It waits in the queue while a model loads or answers.",
+        "Chat",
+        Where.COMPOSER,
+        ("enter",),
+        hint="send",
+        moments=(Moment.COMPOSER,),
+        palette=False,
+    ),
+    Action(
+        "newline",
+        "New line",
+        "Starts a new line in the composer. Shift+Enter does too where the terminal reports it.",
+        "Chat",
+        Where.COMPOSER,
+        ("ctrl+j", "shift+enter", "alt+enter"),
+        hint="newline",
+        moments=(Moment.COMPOSER,),
+        palette=False,
+    ),
+    Action(
+        "leave",
+        "Stop, or go back",
+        "Stops the reply and keeps its text; with nothing to stop, leaves one layer.",
+        "Chat",
+        keys=("escape",),
+        hint="stop",
+        moments=(Moment.REPLYING, Moment.THINKING),
+        palette=False,
+    ),
+    Action(
+        "stop",
+        "Stop the reply",
+        "Ends the reply under way and keeps its text.",
+        "Chat",
+        slash="stop",
+    ),
+    Action(
+        "answer_now",
+        "Answer now",
+        "Tells a thinking model to stop thinking and answer.",
+        "Thinking",
+        keys=("f6",),
+        slash="answer",
+        hint="answer now",
+        moments=(Moment.THINKING,),
+        priority=True,
+    ),
+    Action(
+        "toggle_think",
+        "Thinking on or off",
+        "Turns thinking on or off for this chat.",
+        "Thinking",
+        keys=("ctrl+t",),
+        hint="think",
+        moments=CALM,
+    ),
+    Action(
+        "think",
+        "Thinking on",
+        "Turns thinking on for this chat. With text after it, the text is sent as it stands.",
+        "Thinking",
+        slash="think",
+    ),
+    Action(
+        "no_think",
+        "Thinking off",
+        "Turns thinking off for this chat. With text after it, the text is sent as it stands.",
+        "Thinking",
+        slash="no_think",
+    ),
+    Action(
+        "budget",
+        "Thinking budget",
+        "Caps thinking at so many tokens, then the model answers; `/budget off` takes the cap away.",
+        "Thinking",
+        slash="budget",
+        takes="TOKENS",
+    ),
+    Action(
+        "fold_all",
+        "Fold or open all thoughts",
+        "Folds all thoughts, or opens them all when none is open.",
+        "Thinking",
+        keys=("ctrl+o",),
+        hint="fold",
+        moments=(*CALM, Moment.TRANSCRIPT),
+    ),
+)
