@@ -8,6 +8,7 @@ One engine a user: it holds an flock for its whole life, and the kernel frees th
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -189,6 +190,7 @@ def main() -> int:
     os.umask(0o077)
     if sys.argv[1:] == ["supervise"]:
         return supervise()
+    gc.disable()  # until torch is imported: what the imports make stays for good
     from engine.host import run_engine
 
     return run_engine()

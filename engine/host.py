@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import logging
 import os
@@ -249,9 +250,13 @@ async def _done(work: Awaitable[Any]) -> c.Done:
 def _create_backend() -> tuple[Backend, dict[str, Any]]:
     """The backend, and what torch says of this machine (fields of EngineInfo)."""
     # By name: nothing outside engine.workers imports torch, not even for the import graph's eye.
-    importlib.import_module("engine.workers.lean")
-    backend = importlib.import_module("engine.workers.backend").create()
-    return backend, importlib.import_module("engine.workers.devices").engine_facts()
+    try:
+        importlib.import_module("engine.workers.lean")
+        backend = importlib.import_module("engine.workers.backend").create()
+        return backend, importlib.import_module("engine.workers.devices").engine_facts()
+    finally:
+        gc.freeze()  # the collector need not look at hundreds of thousands of objects of libraries again
+        gc.enable()
 
 
 def _no_torch(error: Exception) -> EngineError:

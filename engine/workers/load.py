@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def load_model(
         progress(fraction, phase)
 
     try:
-        with _tensors_reported(step):
+        with _tensors_reported(step), _collector_off():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
@@ -140,6 +141,18 @@ def _refuse_holes(name: str, report: dict[str, Any]) -> None:
             f"Its files lack {len(missing)} tensors, such as {missing[0]}",
             "Download the model again",
         )
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """A load makes many objects and no garbage; the first one imports, too."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager

@@ -27,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse_and_run(argv: list[str] | None) -> int:
     try:
-        args = build_parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        args = build_parser(commands=bool(words)).parse_args(words)  # bare `qwill` opens a little sooner
     except SystemExit as leave:  # argparse's way out of --help, --version and wrong usage
         return leave.code if isinstance(leave.code, int) else DONE
     return _run(args)

@@ -47,8 +47,9 @@ class _Version(argparse.Action):
         raise SystemExit(0)
 
 
-def build_parser() -> Parser:
-    """The whole grammar. Options that several levels share keep what an outer level was given."""
+def build_parser(*, commands: bool = True) -> Parser:
+    """The grammar, with or without its sub-commands. Options that several levels share keep what an outer
+    level was given."""
     parser = Parser(
         prog="qwill",
         description="A terminal workbench for local Qwen models.",
@@ -63,11 +64,14 @@ def build_parser() -> Parser:
         "--in-process", action="store_true", help="run the engine inside this process; it ends with it"
     )
     parser.set_defaults(json=False)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    _add_chat(commands.add_parser("chat", help="ask once, answer on stdout"))
-    _add_models(commands.add_parser("models", help="list, show, load and unload models"))
-    add_runs_commands(commands)
-    _add_engine(commands.add_parser("engine", help="start, stop and look at the engine process"))
+    if not commands:
+        parser.set_defaults(command=None)
+        return parser
+    tree = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _add_chat(tree.add_parser("chat", help="ask once, answer on stdout"))
+    _add_models(tree.add_parser("models", help="list, show, load and unload models"))
+    add_runs_commands(tree)
+    _add_engine(tree.add_parser("engine", help="start, stop and look at the engine process"))
     return parser
 
 
