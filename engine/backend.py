@@ -42,6 +42,15 @@ class LoadSpec(msgspec.Struct, frozen=True):
     """float32, bfloat16, float16; empty: what this machine does fast."""
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """What a reply begins with, as if it had been generated already."""
+
+    ids: tuple[int, ...] = ()
+    """Its tokens, where they are known; else the texts are tokenised."""
+    thinking: str = ""
+    text: str = ""
+
+
 class ReplySpec(msgspec.Struct, frozen=True):
     """One reply to generate."""
 
@@ -53,6 +62,8 @@ class ReplySpec(msgspec.Struct, frozen=True):
     settings: ChatSettings
     adapter: AdapterInfo | None = None
     """The one that `settings.adapter` names; None is the base alone."""
+    begun: Begun | None = None
+    """A reply that is continued or branched; what it begins with is part of its text."""
 
 
 class ReplySink(Protocol):
@@ -78,6 +89,8 @@ class ReplyResult(msgspec.Struct, frozen=True):
     finish: Finish
     stats: ReplyStats
     settings: ChatSettings
+    ids: tuple[int, ...] = ()
+    """All tokens of the reply, special ones too, in order."""
     """As used: the model's defaults filled in, and the seed drawn."""
 
 

@@ -6,6 +6,18 @@ from typing import ClassVar
 
 import msgspec
 
+from engine.protocol.command import Command, Done
+from engine.protocol.inspect import (
+    Alternative,
+    BranchReply,
+    ContextUse,
+    CountTokens,
+    Inspection,
+    InspectReply,
+    MeasureContext,
+    TokenCount,
+    TokenFact,
+)
 from engine.protocol.runs import (
     AdapterInfo,
     Dataset,
@@ -16,18 +28,86 @@ from engine.protocol.runs import (
     StepPoint,
     TrainSpec,
 )
-from engine.protocol.specs import ChatInfo, ChatSettings, EngineInfo, Message, ModelInfo
+from engine.protocol.specs import Attachment, ChatInfo, ChatSettings, EngineInfo, Message, ModelInfo
+from engine.protocol.tree import (
+    ContinueReply,
+    DeleteMessage,
+    Edited,
+    EditMessage,
+    ExportMarked,
+    ForkChat,
+    ListMarked,
+    Marked,
+    MarkedList,
+    MarkedRows,
+    MarkReply,
+    ShowVersion,
+    Vote,
+)
 
-
-class Done(msgspec.Struct, frozen=True):
-    """The answer of a command that has nothing to say but that it worked."""
-
-
-class Command(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="do"):
-    """Base of all commands; the tag on the wire is the class's name."""
-
-    Result: ClassVar[type] = Done
-
+__all__ = [
+    "AdapterList",
+    "AddFolder",
+    "Alternative",
+    "AnswerNow",
+    "AnyCommand",
+    "BranchReply",
+    "ChangeChat",
+    "ChatList",
+    "ChatPage",
+    "CheckData",
+    "Command",
+    "ContextUse",
+    "ContinueReply",
+    "CountTokens",
+    "DatasetList",
+    "DeleteChat",
+    "DeleteMessage",
+    "DeleteRun",
+    "Done",
+    "EditMessage",
+    "Edited",
+    "EstimateRun",
+    "ExportMarked",
+    "ForkChat",
+    "Hit",
+    "HitList",
+    "InspectReply",
+    "Inspection",
+    "ListAdapters",
+    "ListChats",
+    "ListDatasets",
+    "ListMarked",
+    "ListModels",
+    "ListRuns",
+    "LoadModel",
+    "MarkReply",
+    "Marked",
+    "MarkedList",
+    "MarkedRows",
+    "MeasureContext",
+    "ModelList",
+    "NewChat",
+    "ReadChat",
+    "ReadRun",
+    "Regenerate",
+    "RunList",
+    "RunPage",
+    "SearchChats",
+    "Send",
+    "Sent",
+    "ShowModel",
+    "ShowVersion",
+    "Shutdown",
+    "StartRun",
+    "Status",
+    "StopReply",
+    "StopRun",
+    "TokenCount",
+    "TokenFact",
+    "UnloadModel",
+    "Vote",
+]
 
 # --- models ---------------------------------------------------------------------------------
 
@@ -83,11 +163,14 @@ class ChatList(msgspec.Struct, frozen=True):
 
 
 class ListChats(Command, frozen=True, tag=True):
-    """Chats, newest first."""
+    """Chats, newest first; archived ones only when asked for."""
 
     Result: ClassVar[type] = ChatList
     limit: int = 50
     offset: int = 0
+    archived: bool = False
+    tag: str = ""
+    """Only those with this tag."""
 
 
 class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -149,6 +232,10 @@ class ChangeChat(Command, frozen=True, tag=True):
     model: str | None = None
     settings: ChatSettings | None = None
     draft: str | None = None
+    tags: tuple[str, ...] | None = None
+    archived: bool | None = None
+    view: str | None = None
+    """What a screen wants to find again (folds, scroll), in its own words."""
 
 
 class DeleteChat(Command, frozen=True, tag=True):
@@ -176,6 +263,8 @@ class Send(Command, frozen=True, tag=True):
     chat: str
     text: str
     evict: bool = False
+    files: tuple[Attachment, ...] = ()
+    """Texts that stand before the message in the prompt."""
 
 
 class Regenerate(Command, frozen=True, tag=True):
@@ -184,6 +273,12 @@ class Regenerate(Command, frozen=True, tag=True):
     Result: ClassVar[type] = Message
     chat: str
     message: str
+    model: str = ""
+    """Another model than the chat's."""
+    settings: ChatSettings | None = None
+    """Other settings than the chat's."""
+    show: bool = True
+    """Whether it becomes the version shown; a comparison leaves the path as it is."""
 
 
 class StopReply(Command, frozen=True, tag=True):
@@ -329,6 +424,19 @@ AnyCommand = (
     | StopRun
     | DeleteRun
     | ListAdapters
+    | ShowVersion
+    | EditMessage
+    | ContinueReply
+    | ForkChat
+    | DeleteMessage
+    | MarkReply
+    | ListMarked
+    | ExportMarked
+    | Vote
+    | CountTokens
+    | MeasureContext
+    | InspectReply
+    | BranchReply
     | Status
     | Shutdown
 )

@@ -94,6 +94,12 @@ class MessageAdded(Body, frozen=True, tag=True):
     message: Message
 
 
+class MessageChanged(Body, frozen=True, tag=True):
+    """A stored message got or lost a mark."""
+
+    message: Message
+
+
 class ReplyMoved(Body, frozen=True, tag=True):
     """A live reply went on to its next state."""
 
@@ -184,6 +190,7 @@ AnyBody = (
     | ChatChanged
     | ChatGone
     | MessageAdded
+    | MessageChanged
     | ReplyMoved
     | TextDelta
     | ReplyProgress

@@ -9,7 +9,13 @@ import msgspec
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.runs import AdapterInfo, RunInfo
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
+"""`tool` comes with imported chats only; Qwill runs no tools."""
+Mark = Literal["", "good", "bad"]
+Origin = Literal["", "edited", "continued", "branched", "imported"]
+"""How a message came to be, where it was not simply typed or generated."""
+Overflow = Literal["drop", "summarise", "stop"]
+"""When a prompt outgrows the context: leave out the oldest turns, sum them up, or refuse."""
 Part = Literal["thinking", "answer"]
 ThinkingKind = Literal["switchable", "always", "never"]
 """Whether a model's thinking can be turned off, is always on, or does not exist."""
@@ -47,6 +53,11 @@ class ChatSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     sampling: Sampling = Sampling()
     adapter: str = ""
     """Id of the active adapter; empty is the base alone."""
+    keep_thoughts: bool = False
+    """Whether earlier thoughts stay in the prompt; templates leave them out."""
+    context: int | None = None
+    """Tokens of prompt and reply together at most; None is the model's own."""
+    overflow: Overflow = "drop"
 
 
 class ReplyStats(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +76,13 @@ class ReplyStats(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the decode alone, prefill excluded."""
     context_used: int = 0
     context_size: int = 0
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A text file that goes with a message, as it was when it was attached."""
+
+    name: str
+    text: str
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,6 +106,13 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     finish: Finish | None = None
     stats: ReplyStats | None = None
     error: ErrorInfo | None = None
+    mark: Mark = ""
+    origin: Origin = ""
+    source: str | None = None
+    """The message that an edited, continued or branched one was made of."""
+    files: tuple[Attachment, ...] = ()
+    extra: str = ""
+    """JSON of an imported message that has no place here (tool calls, say); exported unchanged."""
     version: int = 1
     """1-based place among its siblings (same parent and role)."""
     versions: int = 1
@@ -112,6 +137,10 @@ class ChatInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     draft: str = ""
     saved: bool = True
     """False: lives in memory only (one-shot or incognito)."""
+    tags: tuple[str, ...] = ()
+    archived: bool = False
+    view: str = ""
+    """What a screen wants to find again (folds, scroll), in its own words."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,94 @@
+"""Commands that look into prompts and replies by the model's own tokenizer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from engine.protocol.command import Command
+from engine.protocol.specs import Attachment, Message, Part
+
+
+class TokenCount(msgspec.Struct, frozen=True):
+    tokens: int
+
+
+class CountTokens(Command, frozen=True, tag=True):
+    """How many tokens texts have for a model; its tokenizer is read without its weights."""
+
+    Result: ClassVar[type] = TokenCount
+    model: str
+    text: str
+
+
+class ContextUse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the next prompt of a chat takes. Tokens."""
+
+    tokens: int = 0
+    """Of the whole prompt, template included, before anything is dropped."""
+    size: int = 0
+    """What fits: the model's context, or the chat's own cap."""
+    kept: int = 0
+    """Of the prompt as it would be sent."""
+    dropped: tuple[str, ...] = ()
+    """Ids of the messages that would be left out, oldest first."""
+
+
+class MeasureContext(Command, frozen=True, tag=True):
+    """The next prompt of a chat with this draft added to it."""
+
+    Result: ClassVar[type] = ContextUse
+    chat: str
+    draft: str = ""
+    files: tuple[Attachment, ...] = ()
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """One token that could have stood there."""
+
+    id: int
+    text: str
+    probability: float
+
+
+class TokenFact(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One token of a reply as the model saw it, before sampling changed anything."""
+
+    id: int
+    text: str
+    """As decoded there; empty while a character is not whole yet."""
+    part: Part
+    probability: float
+    entropy: float
+    """Bits."""
+    alternatives: tuple[Alternative, ...] = ()
+    """The likeliest, best first."""
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """A stretch of a reply's tokens."""
+
+    tokens: tuple[TokenFact, ...]
+    total: int = 0
+
+
+class InspectReply(Command, frozen=True, tag=True):
+    """Recompute a reply's probabilities by one forward over its tokens. Needs its model loaded."""
+
+    Result: ClassVar[type] = Inspection
+    chat: str
+    message: str
+    start: int = 0
+    limit: int = 256
+    top: int = 8
+
+
+class BranchReply(Command, frozen=True, tag=True):
+    """A new version of a reply: its tokens before `at`, then `token`, then what the model goes on with."""
+
+    Result: ClassVar[type] = Message
+    chat: str
+    message: str
+    at: int
+    token: int
