@@ -89,9 +89,9 @@ class ReplyResult(msgspec.Struct, frozen=True):
     finish: Finish
     stats: ReplyStats
     settings: ChatSettings
+    """As used: the model's defaults filled in, and the seed drawn."""
     ids: tuple[int, ...] = ()
     """All tokens of the reply, special ones too, in order."""
-    """As used: the model's defaults filled in, and the seed drawn."""
 
 
 class Backend(Protocol):
