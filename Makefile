@@ -30,7 +30,7 @@ CHECK_PYTHON = test -n "$(PYTHON)" || \
 	{ echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench install uninstall clean
+.PHONY: help setup run test check faults bench install uninstall clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -56,6 +56,9 @@ check: setup  ## ruff, mypy and the import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+faults: setup  ## deaths and full disks in full counts; takes an hour
+	QWILL_FAULTS=1 $(BIN)/python -m pytest -q -s tests/faults $(ARGS)
 
 bench: setup  ## start-up and first paint, as numbers
 	$(BIN)/python -m tests.bench.startup

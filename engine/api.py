@@ -17,9 +17,22 @@ if TYPE_CHECKING:
     from engine.client import Client
     from engine.connect import Target, connect
     from engine.data.spec_file import load_spec, spec_of
+    from engine.interchange.carry import bring_in, take_out
+    from engine.interchange.filenames import file_name
+    from engine.interchange.found import Tally
+    from engine.interchange.save import FORMS, Form, form_of, pieces, save
     from engine.monitor import Sampler
 
 _LATER = {
+    "FORMS": "engine.interchange.save",
+    "Form": "engine.interchange.save",
+    "Tally": "engine.interchange.found",
+    "bring_in": "engine.interchange.carry",
+    "file_name": "engine.interchange.filenames",
+    "form_of": "engine.interchange.save",
+    "pieces": "engine.interchange.save",
+    "save": "engine.interchange.save",
+    "take_out": "engine.interchange.carry",
     "Client": "engine.client",
     "Target": "engine.connect",
     "connect": "engine.connect",
@@ -29,6 +42,7 @@ _LATER = {
 """Imported when they are asked for: the screen is painted before it calls the engine."""
 
 __all__ = [
+    "FORMS",
     "HEADROOM",
     "VERSION",
     "Client",
@@ -36,8 +50,11 @@ __all__ = [
     "EngineError",
     "EngineLost",
     "ErrorInfo",
+    "Form",
     "QwillError",
+    "Tally",
     "Target",
+    "bring_in",
     "commands",
     "config_dir",
     "connect",
@@ -45,12 +62,16 @@ __all__ = [
     "demo_model",
     "events",
     "fault",
+    "file_name",
+    "form_of",
     "likely_devices",
     "load_spec",
     "lock_holder",
     "log_path",
     "machine_sampler",
+    "pieces",
     "runs",
+    "save",
     "socket_path",
     "spec_of",
     "specs",
@@ -58,6 +79,7 @@ __all__ = [
     "state_dir",
     "stop_engine",
     "store_path",
+    "take_out",
     "weights_bytes",
     "write_atomic",
 ]

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from engine.protocol.inspect import Inspection
 from engine.protocol.runs import AdapterInfo
 from engine.protocol.specs import (
     ChatSettings,
     Finish,
+    ImageRef,
     MessageState,
     ModelInfo,
     Part,
@@ -24,6 +26,9 @@ from engine.protocol.specs import (
 )
 from engine.training import Trainer
 
+if TYPE_CHECKING:
+    from engine.counting import Counter
+
 
 class Turn(msgspec.Struct, frozen=True):
     """One earlier message as the prompt sees it."""
@@ -31,6 +36,7 @@ class Turn(msgspec.Struct, frozen=True):
     role: Role
     text: str
     thinking: str = ""
+    images: tuple[ImageRef, ...] = ()
 
 
 class LoadSpec(msgspec.Struct, frozen=True):
@@ -49,6 +55,10 @@ class Begun(msgspec.Struct, frozen=True):
     """Its tokens, where they are known; else the texts are tokenised."""
     thinking: str = ""
     text: str = ""
+    ends: bool = False
+    """Whether a stop token at the end of `ids` ends the reply there; else it is dropped."""
+    thinking_s: float = 0.0
+    """Seconds that the thinking in it took."""
 
 
 class ReplySpec(msgspec.Struct, frozen=True):
@@ -94,12 +104,28 @@ class ReplyResult(msgspec.Struct, frozen=True):
     """All tokens of the reply, special ones too, in order."""
 
 
+class InspectSpec(msgspec.Struct, frozen=True):
+    """A stretch of a reply's tokens to look into."""
+
+    reply: ReplySpec
+    """As it was generated; `begun` is all of the reply."""
+    start: int = 0
+    limit: int = 256
+    top: int = 8
+    """Alternatives of each token."""
+
+
 class Backend(Protocol):
     """Owns the loaded models and their caches. Raises EngineError for every foreseeable fault."""
 
     @property
     def trainer(self) -> Trainer:
         """Its methods run in the training thread."""
+        ...
+
+    @property
+    def counter(self) -> Counter:
+        """Its methods run in the counting thread."""
         ...
 
     def load(
@@ -120,6 +146,13 @@ class Backend(Protocol):
 
     def reply(self, spec: ReplySpec, sink: ReplySink) -> ReplyResult:
         """Generate one reply, streaming into the sink. A stop or a full context still returns a result."""
+        ...
+
+    def inspect(self, spec: InspectSpec, cancelled: threading.Event) -> Inspection:
+        """What the model thought likely at each token of a reply; computes as far as the stretch needs.
+
+        Raises EngineError `model_not_loaded`, `cancelled`, and as `reply` does.
+        """
         ...
 
     def forget(self, chat: str) -> None:

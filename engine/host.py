@@ -21,7 +21,12 @@ from engine import VERSION, daemon, paths
 from engine.backend import Backend
 from engine.bus import Bus
 from engine.chatbook import Chatbook, new_id
+from engine.inspecting import Inspecting
 from engine.lanes import Lane
+from engine.marks import Marks
+from engine.pictures import kept
+from engine.pictures.intake import Intake
+from engine.prompting import Prompting
 from engine.protocol import commands as c
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.events import EngineChanged, Notice, Sampled
@@ -30,6 +35,9 @@ from engine.replies import Replies
 from engine.runs.runner import Runner
 from engine.server import Server
 from engine.shelf import Shelf
+from engine.store.store import Store
+from engine.transfer import Transfer
+from engine.tree import Tree
 from engine.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -59,6 +67,15 @@ class Host:
         self._shelf.load_dtype = lambda: self._info.load_dtype
         self._shelf.trained = lambda: self._runner.model
         self._replies = Replies(self.bus, self._book, self._shelf, self._runner.adapters, self._model_lane)
+        self._prompting = Prompting(self._book, self._shelf, self._model_lane)
+        self._replies.prepare = self._prompting.prepared
+        self._inspecting = Inspecting(
+            self._book, self._shelf, self._runner.adapters, self._model_lane, self._prompting.prepared
+        )
+        self._tree = Tree(self._book, self._replies)
+        self._marks = Marks(self.bus, self._book)
+        self._transfer = Transfer(self._book, self._default_model)
+        self._intake = Intake(kept.shared)
         self._watch = Watch(lambda: self.server.clients > 0, self._sampled)
         self._info = EngineInfo(new_id(), os.getpid(), VERSION, time.time(), host=platform.node())
         self._handlers = self._table()
@@ -74,6 +91,7 @@ class Host:
             log.warning("%d replies were cut off when the last engine ended", len(left))
         self._watch.start()
         self._background(self._wake_backend())
+        self._background(self._forget_images())
         # Before the first client: a snapshot without models would say that there are none.
         await self._shelf.refresh()
         await self._runner.open()
@@ -88,6 +106,7 @@ class Host:
             task.cancel()
         await self._book.close()
         self._model_lane.close()
+        self._prompting.close()
         self._training_lane.close()
         self._disk_lane.close()
         if self._lock is not None:
@@ -123,6 +142,14 @@ class Host:
             return
         self._shelf.backend.set_result(backend)
         self._know(torch="ready", **facts)
+
+    async def _forget_images(self) -> None:
+        """Drop images that nobody holds any more."""
+        try:
+            used = await self._book.ask(None, Store.images)
+            await asyncio.to_thread(kept.shared.forget, used)
+        except (EngineError, OSError):
+            log.warning("old images were not looked through", exc_info=True)
 
     def _know(self, **facts: Any) -> None:
         """Tell the clients something new of the engine itself."""
@@ -171,22 +198,41 @@ class Host:
 
     def _table(self) -> dict[type, Handler]:
         book, shelf, replies, runner = self._book, self._shelf, self._replies, self._runner
+        tree, marks = self._tree, self._marks
         return {
             c.ListModels: self._list_models,
             c.ShowModel: lambda q: shelf.find(q.model),
             c.LoadModel: lambda q: shelf.ready(q.model, dtype=q.dtype, evict=q.evict),
             c.UnloadModel: self._unload,
             c.AddFolder: lambda q: shelf.add_folder(q.path),
-            c.ListChats: lambda q: book.page(q.limit, q.offset),
+            c.ListChats: book.page,
             c.SearchChats: lambda q: book.search(q.query, q.limit),
             c.ReadChat: replies.read,
             c.NewChat: self._new_chat,
             c.ChangeChat: self._change_chat,
-            c.DeleteChat: lambda q: _done(book.delete(q.chat, restore=q.restore)),
+            c.DeleteChat: tree.delete_chat,
             c.Send: replies.send,
             c.Regenerate: replies.regenerate,
             c.StopReply: self._stop_reply,
             c.AnswerNow: self._answer_now,
+            c.ReadTree: self._transfer.read,
+            c.PutChat: self._transfer.begin,
+            c.PutMessages: self._transfer.put,
+            c.PutImage: self._intake.put,
+            c.ReadImage: self._intake.read,
+            c.CountTokens: self._prompting.count,
+            c.MeasureContext: self._prompting.measure,
+            c.ShowVersion: tree.show,
+            c.EditMessage: tree.edit,
+            c.ContinueReply: tree.proceed,
+            c.BranchReply: tree.branch,
+            c.InspectReply: self._inspecting.inspect,
+            c.ForkChat: tree.fork,
+            c.DeleteMessage: tree.delete,
+            c.MarkReply: marks.mark,
+            c.ListMarked: marks.listing,
+            c.ExportMarked: marks.export,
+            c.Vote: marks.vote,
             c.ListDatasets: runner.datasets,
             c.CheckData: runner.check,
             c.EstimateRun: runner.estimate,
@@ -224,7 +270,8 @@ class Host:
         return c.Done()
 
     async def _stop_reply(self, command: c.StopReply) -> c.Done:
-        self._replies.stop(command.message)
+        if not self._inspecting.stop(command.message):
+            self._replies.stop(command.message)
         return c.Done()
 
     async def _answer_now(self, command: c.AnswerNow) -> c.Done:
@@ -240,11 +287,6 @@ class Host:
         else:
             self.leaving.set()
         return c.Done()
-
-
-async def _done(work: Awaitable[Any]) -> c.Done:
-    await work
-    return c.Done()
 
 
 def _create_backend() -> tuple[Backend, dict[str, Any]]:

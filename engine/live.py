@@ -7,6 +7,7 @@ import threading
 
 from msgspec.structs import replace
 
+from engine.backend import Begun
 from engine.protocol.specs import Message, MessageState, Part, ReplyStats
 
 Piece = tuple[Part, str] | MessageState
@@ -19,15 +20,17 @@ class LiveReply:
     `message` holds exactly what was published, so a snapshot and the events after it fit together.
     """
 
-    def __init__(self, message: Message, *, evict: bool = False) -> None:
+    def __init__(self, message: Message, *, evict: bool = False, begun: Begun | None = None) -> None:
         self.message = message
         self.evict = evict
+        self.begun = begun
         self.cancelled = threading.Event()
         self.answer_now = threading.Event()
         self.stopped = asyncio.Event()
         """`cancelled`, for those who wait in the loop."""
         self.changed = asyncio.Event()
         self.flushing = asyncio.Lock()
+        self.ended = asyncio.Event()
         self.complained = False
         """Whether a storing fault of this reply was told."""
         self._loop = asyncio.get_running_loop()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
+from collections.abc import Awaitable, Callable, Collection
 
 from msgspec.structs import replace
 
-from engine.backend import ReplyResult, ReplySpec, Turn
+from engine.backend import Begun, ReplySpec
 from engine.bus import Bus
 from engine.chatbook import Chatbook, new_id
 from engine.lanes import Lane
 from engine.live import LiveReply
+from engine.pages import newest
+from engine.pictures import kept
 from engine.protocol.commands import ChatPage, ReadChat, Regenerate, Send, Sent
 from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.protocol.events import (
@@ -26,21 +30,24 @@ from engine.protocol.events import (
 from engine.protocol.specs import (
     ChatInfo,
     ChatSettings,
-    Finish,
+    ImageRef,
     Message,
     MessageState,
     ModelInfo,
     Part,
     ReplyStats,
 )
+from engine.reply_forms import finished, not_a_reply, placeholder, refuse_blind, unfinished, unforeseen
 from engine.runs.adapters import Adapters
 from engine.shelf import Shelf
+from engine.turns import turn_of
 
 log = logging.getLogger(__name__)
 FLUSH_SECONDS = 1 / 30
 """Between two flushes of a growing reply."""
-HISTORY = 100_000
-"""Messages that a prompt is built from at most; the context window cuts long before."""
+Prepare = Callable[
+    [ReplySpec, Message, threading.Event, Callable[[MessageState], None]], Awaitable[ReplySpec]
+]
 RETRY_SECONDS = 3.0
 """Between two tries to store a finished reply while the disk refuses."""
 
@@ -54,9 +61,14 @@ class Replies:
         self._shelf = shelf
         self._adapters = adapters
         self._lane = lane
+        self.prepare: Prepare | None = None
+        """Shortens what a reply is generated from, where its chat wants that."""
         self._live: dict[str, LiveReply] = {}
         self._queue: asyncio.Queue[LiveReply] = asyncio.Queue()
-        self._sending = asyncio.Lock()
+        self._answering: LiveReply | None = None
+        self._cancelled: set[asyncio.Task[None]] = set()
+        self.sending = asyncio.Lock()
+        """Held while messages join a tree: the next one's parent is the one before."""
         self._unstored: dict[str, asyncio.Task[None]] = {}
         self._worker = asyncio.create_task(self._work())
 
@@ -71,7 +83,7 @@ class Replies:
     async def close(self) -> None:
         """Stop all replies and store what they have."""
         for reply in list(self._live.values()):
-            reply.stop()
+            self._stop(reply)
         deadline = time.monotonic() + 3.0
         while self._live and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
@@ -83,32 +95,70 @@ class Replies:
 
     async def send(self, command: Send) -> Sent:
         """Store the user's message, then queue the reply."""
-        if not command.text.strip():
+        if not (command.text.strip() or command.files or command.images):
             raise fault("empty_message", "There is nothing to send", remedy="Type a message first")
-        async with self._sending:  # the next message's parent is this one's reply
+        async with self.sending:
             chat = await self._book.chat(command.chat)
+            images = await self._shown(command, chat)
             user = Message(
-                new_id(), chat.id, "user", text=command.text, parent=chat.head, created=time.time()
+                new_id(),
+                chat.id,
+                "user",
+                text=command.text,
+                parent=chat.head,
+                created=time.time(),
+                files=command.files,
+                images=images,
             )
-            reply = self._placeholder(chat, user.id)
+            reply = placeholder(chat, user.id)
             chat = await self._book.add(user, reply)
-            self._enqueue(reply, evict=command.evict)
+            self.enqueue(reply, evict=command.evict)
         return Sent(chat, user, reply)
 
+    async def _shown(self, command: Send, chat: ChatInfo) -> tuple[ImageRef, ...]:
+        """The images of a message as they are kept. Raises EngineError `no_vision`, `image_gone`."""
+        if not command.images:
+            return ()
+        refuse_blind(await self._shelf.find(chat.model))
+        return tuple(
+            [await asyncio.to_thread(kept.shared.checked, each, saved=chat.saved) for each in command.images]
+        )
+
     async def regenerate(self, command: Regenerate) -> Message:
-        """Another version beside an old reply."""
-        async with self._sending:
+        """Another version beside an old reply, maybe by another model or other settings."""
+        model = (await self._shelf.find(command.model)).id if command.model else ""
+        async with self.sending:
             old = await self._book.message(command.chat, command.message)
             if old.role != "assistant" or old.parent is None:
-                raise fault("not_a_reply", "Only a reply can be generated again")
-            reply = self._placeholder(await self._book.chat(command.chat), old.parent)
-            await self._book.add(reply)
-            reply = await self._book.message(command.chat, reply.id)
-            self._enqueue(reply, evict=False)
+                raise not_a_reply("generated again")
+            chat = await self._book.chat(command.chat)
+            reply = placeholder(chat, old.parent, model=model, settings=command.settings)
+            return await self.queue(reply, shown=command.show)
+
+    async def queue(self, reply: Message, *, begun: Begun | None = None, shown: bool = True) -> Message:
+        """Store an empty reply and let it wait for its turn; returns it with its place among the versions."""
+        await self._book.add(reply, shown=shown)
+        reply = await self._book.message(reply.chat, reply.id)
+        self.enqueue(reply, begun=begun)
         return reply
 
+    def enqueue(self, message: Message, *, evict: bool = False, begun: Begun | None = None) -> None:
+        """Let a stored, empty reply wait for its turn."""
+        reply = LiveReply(message, evict=evict, begun=begun)
+        self._live[message.id] = reply
+        self._queue.put_nowait(reply)
+
     def stop(self, message: str) -> None:
-        self._find(message).stop()
+        """End a reply and keep its text; one that waits ends at once."""
+        self._stop(self._find(message))
+
+    async def halt(self, messages: Collection[str]) -> None:
+        """Stop those of these messages that are live, and wait until they are stored."""
+        live = [reply for reply in self._live.values() if reply.message.id in messages]
+        for reply in live:
+            self._stop(reply)
+        for reply in live:
+            await reply.ended.wait()
 
     def answer_now(self, message: str) -> None:
         self._find(message).answer_now.set()
@@ -121,7 +171,8 @@ class Replies:
                 return ChatPage(chat, ())
             found, more = await self._book.path(chat.id, chat.head, command.before, command.limit)
             if all(not message.live or message.id in self._live for message in found):
-                return ChatPage(chat, tuple(self._current(message) for message in found), more)
+                fitting = newest([self._current(message) for message in found])
+                return ChatPage(chat, fitting, more or len(fitting) < len(found))
 
     def _current(self, message: Message) -> Message:
         live = self._live.get(message.id)
@@ -133,47 +184,47 @@ class Replies:
             raise fault("reply_ended", "This reply has ended already")
         return reply
 
-    def _placeholder(self, chat: ChatInfo, parent: str) -> Message:
-        return Message(
-            new_id(),
-            chat.id,
-            "assistant",
-            parent=parent,
-            state="queued",
-            created=time.time(),
-            model=chat.model,
-            adapter=chat.settings.adapter,
-            settings=chat.settings,
-        )
-
-    def _enqueue(self, message: Message, *, evict: bool) -> None:
-        reply = LiveReply(message, evict=evict)
-        self._live[message.id] = reply
-        self._queue.put_nowait(reply)
+    def _stop(self, reply: LiveReply) -> None:
+        """Whoever answers it notices; one that nobody answers yet ends here."""
+        waits = reply is not self._answering and not reply.cancelled.is_set()
+        reply.stop()
+        if waits:
+            task = asyncio.create_task(self._end(reply, unfinished(reply, "cancelled")))
+            self._cancelled.add(task)
+            task.add_done_callback(self._cancelled.discard)
 
     # --- one after another ------------------------------------------------------------------
 
     async def _work(self) -> None:
         while True:
             reply = await self._queue.get()
+            if reply.cancelled.is_set():  # it ended where it was stopped
+                continue
+            self._answering = reply
             try:
                 await self._answer(reply)
             except EngineError as error:
-                await self._end(reply, _unfinished(reply, "failed", error.info))
+                await self._end(reply, unfinished(reply, "failed", error.info))
             except Exception as error:  # the edge of a worker: this reply fails, the next one runs
                 log.exception("a reply failed")
-                await self._end(reply, _unfinished(reply, "failed", _unforeseen(error)))
+                await self._end(reply, unfinished(reply, "failed", unforeseen(error)))
+            finally:
+                self._answering = None
 
     async def _answer(self, reply: LiveReply) -> None:
         model = await self._loaded(reply)
         if model is None:
-            await self._end(reply, _unfinished(reply, "cancelled"))
+            await self._end(reply, unfinished(reply, "cancelled"))
             return
         message = reply.message
-        turns = await self._turns(message)
+        turns = tuple(map(turn_of, await self._book.sent(message.chat, message.parent)))
+        if turns and turns[-1].images:
+            refuse_blind(model)
         settings = message.settings or ChatSettings()
         adapter = await self._adapters.resolve(settings.adapter, model) if settings.adapter else None
-        spec = ReplySpec(model.id, message.chat, turns, settings, adapter)
+        spec = ReplySpec(model.id, message.chat, turns, settings, adapter, reply.begun)
+        if self.prepare is not None:
+            spec = await self.prepare(spec, message, reply.cancelled, lambda state: self._move(reply, state))
         backend = await self._shelf.backend
         flusher = asyncio.create_task(self._flush_often(reply))
         try:
@@ -182,7 +233,7 @@ class Replies:
             flusher.cancel()
             await asyncio.gather(flusher, return_exceptions=True)
             await self._flush(reply)
-        await self._end(reply, _finished(reply, result))
+        await self._end(reply, finished(reply, result), result.ids)
 
     async def _loaded(self, reply: LiveReply) -> ModelInfo | None:
         """The reply's model, loaded first where it is not; None when stopped meanwhile."""
@@ -198,11 +249,6 @@ class Replies:
             wanted.cancel()
             return None
         return wanted.result()
-
-    async def _turns(self, reply: Message) -> tuple[Turn, ...]:
-        assert reply.parent is not None, "a reply answers a message"
-        path, _ = await self._book.path(reply.chat, reply.parent, None, HISTORY)
-        return tuple(Turn(m.role, m.text, m.thinking) for m in path if m.text or m.role != "assistant")
 
     # --- growing ----------------------------------------------------------------------------
 
@@ -249,49 +295,25 @@ class Replies:
 
     # --- the end ----------------------------------------------------------------------------
 
-    async def _end(self, reply: LiveReply, message: Message) -> None:
+    async def _end(self, reply: LiveReply, message: Message, ids: tuple[int, ...] = ()) -> None:
         """Store a reply as it ended, and tell everyone. A full disk keeps it in memory and tries again."""
         try:
-            message = await self._book.finish(message)
+            message = await self._book.finish(message, ids)
             self._bus.publish(ChatChanged(await self._book.chat(message.chat)))
         except EngineError as error:
             self._complain(reply, error.info)
-            self._unstored[message.id] = asyncio.create_task(self._store_later(message))
-        del self._live[message.id]
+            self._unstored[message.id] = asyncio.create_task(self._store_later(message, ids))
+        finally:
+            self._live.pop(message.id, None)
+            reply.ended.set()
         self._bus.publish(ReplyDone(message))
 
-    async def _store_later(self, message: Message) -> None:
+    async def _store_later(self, message: Message, ids: tuple[int, ...]) -> None:
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                await self._book.finish(message)
+                await self._book.finish(message, ids)
             except EngineError:
                 continue
             self._unstored.pop(message.id, None)
             return
-
-
-def _finished(reply: LiveReply, result: ReplyResult) -> Message:
-    return replace(
-        reply.message,
-        text=result.text,
-        thinking=result.thinking,
-        finish=result.finish,
-        stats=result.stats,
-        settings=result.settings,
-        state="done",
-    )
-
-
-def _unfinished(reply: LiveReply, finish: Finish, error: ErrorInfo | None = None) -> Message:
-    return replace(reply.message, state="done", finish=finish, error=error)
-
-
-def _unforeseen(error: Exception) -> ErrorInfo:
-    return ErrorInfo(
-        "reply_failed",
-        "The reply failed in the engine",
-        f"{type(error).__name__}: {error}",
-        "Ask again; the engine's log has the details",
-        retryable=True,
-    )

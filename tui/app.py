@@ -14,7 +14,8 @@ from textual.binding import BindingType
 from textual.driver import Driver
 from textual.screen import Screen
 
-from tui.actions import Where
+from engine.api import EngineError, config_dir
+from tui.actions import Where, keyed
 from tui.bindings import bindings
 from tui.driver import TerminalDriver, end_with_terminal
 from tui.link import Wire
@@ -38,9 +39,12 @@ class QwillApp(App[None]):
         dial: Callable[[], Awaitable[Wire]],
         *,
         model: str | None = None,
+        tour: bool = False,
         driver_class: type[Driver] | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
+        keyed.choose({})
+        keyed.report_all(False)
         theme = startup_theme()
         self.register_theme(theme)
         self.set_reactive(App.theme, theme.name)  # no watchers: there is nothing to restyle yet
@@ -49,10 +53,39 @@ class QwillApp(App[None]):
         self._refresh_truecolor_filter(self.ansi_theme)
         self.stylesheet.set_variables(self.get_css_variables())
         self._filters.append(Sanitise())
-        self.workbench = Workbench(dial, model=model)
+        self.workbench = Workbench(dial, model=model, tour=tour)
 
     def get_default_screen(self) -> Screen[None]:
         return self.workbench
+
+    def on_workbench_opened(self) -> None:
+        """The first paint is out and the composer has the focus: keys typed before may come."""
+        self._take_keymap()
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.let_in()
+
+    def on_keys_reported(self) -> None:
+        """The terminal tells every key: more of them can be shown."""
+        keyed.report_all(True)
+        self.workbench.hints.redraw()
+
+    def _take_keymap(self) -> None:
+        """Use the person's own keys, where there is a file of them."""
+        try:
+            file = config_dir() / "keymap.toml"
+        except EngineError:
+            return
+        if not file.exists():
+            return
+        from tui.keymap import read
+
+        keymap = read(file)
+        keyed.choose(keymap.keys)
+        self.set_keymap({action: ",".join(keys) for action, keys in keymap.keys.items()})
+        self.workbench.hints.redraw()
+        if keymap.complaints:
+            more = f" And {len(keymap.complaints) - 1} more." if len(keymap.complaints) > 1 else ""
+            self.workbench.say(keymap.complaints[0] + more, grave=True, for_seconds=12)
 
     def on_ready(self) -> None:
         self.set_timer(1.0, _keep_what_is)
@@ -69,13 +102,15 @@ class QwillApp(App[None]):
         if self.screen is self.workbench:
             self.push_screen(palette(), picked)
 
-    def action_leave_app(self) -> None:
+    async def action_leave_app(self) -> None:
         """Leave, and say what goes on without the screen."""
         live = sum(turn.live for turn in self.workbench.state.engine.turns.values())
         words = "The engine goes on writing the reply; `qwill` shows it again." if live else None
         run = self.workbench.state.engine.active_run()
         if run is not None:
             words = f"{clean_name(run.name)} goes on training; `qwill` shows it again."
+        self.workbench.give_up_edit()
+        await self.workbench.keep_before_leaving()
         self.exit(message=words)
 
     def action_help_quit(self) -> None:
@@ -91,11 +126,18 @@ def _keep_what_is() -> None:
     gc.enable()
 
 
-def run(*, in_process: bool = False, model: str | None = None, started: int | None = None) -> int:
+def run(
+    *,
+    in_process: bool = False,
+    model: str | None = None,
+    started: int | None = None,
+    tour: bool = False,
+) -> int:
     """Open the workbench and come back when it is left, with its exit status.
 
     `in_process`: the engine runs in this process. `model`: use this one in a new chat. `started`: the
-    parent of an engine that is starting. A collector that was turned off is on again after the first paint.
+    parent of an engine that is starting. `tour`: show the steps to try. A collector that
+    was turned off is on again after the first paint.
     """
 
     async def dial() -> Wire:
@@ -106,6 +148,6 @@ def run(*, in_process: bool = False, model: str | None = None, started: int | No
         return await connect(Target(in_process=in_process), workbench=True, started=parent)
 
     end_with_terminal()
-    app = QwillApp(dial, model=model, driver_class=TerminalDriver)
+    app = QwillApp(dial, model=model, tour=tour, driver_class=TerminalDriver)
     app.run()
     return app.return_code or 0

@@ -8,11 +8,16 @@ from tui.actions import Where, in_place
 
 
 def bindings(where: Where) -> list[BindingType]:
-    """For a class's BINDINGS: every action of this place that has a key."""
+    """For a class's BINDINGS: every action of this place. One without a key can get one by the keymap file;
+    until then it has one that no terminal sends."""
     return [
         Binding(
-            ",".join(action.keys), action.id, action.label, show=False, id=action.id, priority=action.priority
+            ",".join(action.keys) or f"no_key_{action.id}",
+            action.id,
+            action.label,
+            show=False,
+            id=action.id,
+            priority=action.priority,
         )
         for action in in_place(where)
-        if action.keys
     ]

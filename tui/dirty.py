@@ -22,6 +22,8 @@ class What(enum.Enum):
     NOTICE = "notice"
     GAP = "gap"
     """Something was missed: the chat `id` must be read again."""
+    HEAD = "head"
+    """The path of the chat `id` ends elsewhere than shown, unless its new messages are on their way."""
     RUNS = "runs"
     """The list of runs, or where one of them stands; `id` is the run."""
     CURVE = "curve"

@@ -52,7 +52,7 @@ class Link:
         self._on_open = on_open
         self._client: Wire | None = None
         self._again = asyncio.Event()
-        self._reading: set[str] = set()
+        self._reading: dict[str, asyncio.Event] = {}
         self._older: set[str] = set()
         self._curves: set[str] = set()
         self._moved = asyncio.Event()
@@ -101,14 +101,16 @@ class Link:
         return await self._client.request(command)
 
     async def read(self, chat: str) -> None:
-        """Read the newest messages of a chat, once at a time. Raises what `request` raises."""
+        """Read the newest messages of a chat; one that is being read is waited for. Raises as `request`."""
         if chat in self._reading:
+            await self._reading[chat].wait()
             return
-        self._reading.add(chat)
+        read = self._reading[chat] = asyncio.Event()
         try:
             page = await self.request(commands.ReadChat(chat=chat, limit=PAGE))
         finally:
-            self._reading.discard(chat)
+            del self._reading[chat]
+            read.set()
         self.mark(take_page(self.state, page.chat, page.messages, more=page.more, now=time.monotonic()))
 
     async def read_older(self, chat: str) -> None:
@@ -159,6 +161,12 @@ class Link:
         for message in messages:
             if message.id not in self.state.turns:
                 self.mark(apply(self.state, events.MessageAdded(message=message), time.monotonic()))
+
+    def take_aside(self, message: specs.Message) -> None:
+        """A message that the chat's path does not go through; the event with the same news may have come."""
+        if message.id not in self.state.turns:
+            aside = events.MessageAdded(message=message, shown=False)
+            self.mark(apply(self.state, aside, time.monotonic()))
 
     def mark(self, dirty: set[Dirty]) -> None:
         """Have these parts drawn with the next tick."""

@@ -14,10 +14,13 @@ def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0
     """Take over what a fresh link tells. Messages already read stay until their chat is read again."""
     state.link = "open"
     state.trouble = ""
+    # A chat that is saved nowhere is in no snapshot, but it is there as long as its engine.
+    same = state.info is not None and state.info.id == snapshot.engine.id
+    unsaved = {chat.id: chat for chat in state.chats.values() if same and not chat.saved}
     state.info = snapshot.engine
     state.default_model = snapshot.default_model
     state.models = {model.id: model for model in snapshot.models}
-    state.chats = {chat.id: chat for chat in snapshot.chats}
+    state.chats = unsaved | {chat.id: chat for chat in snapshot.chats}
     state.phases.clear()
     if snapshot.monitor is not None:
         _sample(state, snapshot.monitor)
@@ -33,14 +36,16 @@ def take_page(
     state: EngineState, chat: specs.ChatInfo, messages: tuple[specs.Message, ...], *, more: bool, now: float
 ) -> set[Dirty]:
     """The newest stretch of a chat, as `ReadChat` answers it."""
+    told = state.chats.get(chat.id, chat).head
     state.chats[chat.id] = chat
     for message in messages:
         state.turns[message.id] = merge(state.turns.get(message.id), message, now)
     path = [message.id for message in messages]
     known = state.pages.get(chat.id)
     if known is not None and path and path[-1] in known.path:
-        # What was added while the page was on its way stays.
-        path += known.path[known.path.index(path[-1]) + 1 :]
+        # What was added while the page was on its way stays; what was taken off the path goes.
+        added = known.path[known.path.index(path[-1]) + 1 :]
+        path += added if told is None or told in added else []
     state.pages[chat.id] = Page(path, more)
     dirty = {Dirty(What.PATH, chat.id), Dirty(What.CHATS)}
     dirty.update(Dirty(What.TURN, message.id) for message in messages)
@@ -101,14 +106,15 @@ def apply(state: EngineState, body: events.Body, now: float = 0.0) -> set[Dirty]
         case events.ReplyDone():
             return _finish(state, body.message, now)
         case events.MessageAdded():
-            return _add(state, body.message, now)
+            return _add(state, body.message, now, shown=body.shown)
+        case events.MessageChanged():
+            return _change(state, body.message, now)
         case events.ModelLoading():
             return _load(state, body)
         case events.ModelChanged():
             return _model(state, body)
         case events.ChatChanged():
-            state.chats[body.chat.id] = body.chat
-            return {Dirty(What.CHATS)}
+            return _chat(state, body.chat)
         case events.ChatGone():
             state.chats.pop(body.chat, None)
             return {Dirty(What.CHATS), Dirty(What.PATH, body.chat)}
@@ -175,11 +181,11 @@ def _finish(state: EngineState, message: specs.Message, now: float) -> set[Dirty
     return set()
 
 
-def _add(state: EngineState, message: specs.Message, now: float) -> set[Dirty]:
+def _add(state: EngineState, message: specs.Message, now: float, *, shown: bool) -> set[Dirty]:
     state.turns[message.id] = merge(state.turns.get(message.id), message, now)
     dirty = {Dirty(What.TURN, message.id), Dirty(What.PATH, message.chat)}
     page = state.pages.get(message.chat)
-    if page is None or message.id in page.path:
+    if page is None or message.id in page.path or not shown:
         return dirty
     if message.parent is None:
         page.path[:] = [message.id]
@@ -192,6 +198,24 @@ def _add(state: EngineState, message: specs.Message, now: float) -> set[Dirty]:
         if sibling.parent == message.parent and sibling.role == message.role and sibling.chat == message.chat:
             sibling.versions = max(sibling.versions, message.versions)
     return dirty
+
+
+def _change(state: EngineState, message: specs.Message, now: float) -> set[Dirty]:
+    if message.id not in state.turns:
+        return set()
+    state.turns[message.id] = merge(state.turns[message.id], message, now)
+    return {Dirty(What.TURN, message.id)}
+
+
+def _chat(state: EngineState, chat: specs.ChatInfo) -> set[Dirty]:
+    """Its row; and where its path ends elsewhere than the one shown, that may have to be read again."""
+    if not chat.saved and chat.id not in state.chats:
+        return set()  # somebody else's, and saved nowhere
+    state.chats[chat.id] = chat
+    page = state.pages.get(chat.id)
+    if page is None or chat.head is None or (page.path and page.path[-1] == chat.head):
+        return {Dirty(What.CHATS)}
+    return {Dirty(What.CHATS), Dirty(What.HEAD, chat.id)}
 
 
 def _load(state: EngineState, loading: events.ModelLoading) -> set[Dirty]:

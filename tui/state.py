@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.api import ErrorInfo, specs
+from engine.api import ErrorInfo, commands, specs
 from engine.api import runs as training
 from tui.curve import Curve, Moment, thin
 
@@ -37,6 +37,13 @@ class Turn:
     finish: specs.Finish | None = None
     stats: specs.ReplyStats | None = None
     error: ErrorInfo | None = None
+    mark: specs.Mark = ""
+    origin: specs.Origin = ""
+    source: str | None = None
+    files: tuple[specs.Attachment, ...] = ()
+    images: tuple[specs.ImageRef, ...] = ()
+    extra: str = ""
+    """JSON of what an imported message had besides; shown on one line."""
     version: int = 1
     versions: int = 1
     since: float = 0.0
@@ -44,13 +51,14 @@ class Turn:
 
     @classmethod
     def of(cls, message: specs.Message, now: float = 0.0) -> Turn:
-        """The message as the engine tells it."""
+        """The message as the engine tells it. What a tool said is folded away like a thought."""
+        tool = message.role == "tool"
         return cls(
             id=message.id,
             chat=message.chat,
             role=message.role,
-            text=message.text,
-            thinking=message.thinking,
+            text="" if tool else message.text,
+            thinking=message.text if tool else message.thinking,
             parent=message.parent,
             state=message.state,
             created=message.created,
@@ -60,6 +68,12 @@ class Turn:
             finish=message.finish,
             stats=message.stats,
             error=message.error,
+            mark=message.mark,
+            origin=message.origin,
+            source=message.source,
+            files=message.files,
+            images=message.images,
+            extra=message.extra,
             version=message.version,
             versions=message.versions,
             since=now,
@@ -87,6 +101,8 @@ class Pending:
     text: str
     chat: str
     """Empty: it opens a new chat."""
+    files: tuple[specs.Attachment, ...] = ()
+    images: tuple[specs.ImageRef, ...] = ()
 
 
 @dataclass
@@ -104,6 +120,8 @@ class EngineState:
     chats: dict[str, specs.ChatInfo] = field(default_factory=dict)
     turns: dict[str, Turn] = field(default_factory=dict)
     pages: dict[str, Page] = field(default_factory=dict)
+    contexts: dict[str, commands.ContextUse] = field(default_factory=dict)
+    """What the next prompt takes, by chat, as measured last."""
     monitor: specs.MonitorSample | None = None
     speeds: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
     """Tokens per second of the newest reply."""
@@ -153,8 +171,9 @@ class EngineState:
             self.memory = thin(self.memory)
 
     def recent(self) -> list[specs.ChatInfo]:
-        """Chats, newest first."""
-        return sorted(self.chats.values(), key=lambda chat: chat.updated, reverse=True)
+        """Chats that are not archived, newest first."""
+        listed = (chat for chat in self.chats.values() if not chat.archived)
+        return sorted(listed, key=lambda chat: chat.updated, reverse=True)
 
     def path(self, chat: str) -> list[Turn]:
         """The turns of a chat that have been read, oldest first."""
@@ -180,9 +199,17 @@ class State:
     """Settings of the chat that does not exist yet."""
     blank_model: str = ""
     """Model of the chat that does not exist yet; empty is the engine's default."""
+    blank_saved: bool = True
+    """Whether that chat will be saved; else it is incognito."""
+    new_here: bool = False
+    """Whether the tour was never begun: the welcome offers it."""
     pending: list[Pending] = field(default_factory=list)
     drafts: dict[str, str] = field(default_factory=dict)
     """What was typed and not sent, by chat."""
+    files: dict[str, tuple[specs.Attachment, ...]] = field(default_factory=dict)
+    """What is attached and not sent, by chat."""
+    images: dict[str, tuple[specs.ImageRef, ...]] = field(default_factory=dict)
+    """Images that are attached and not sent, by chat."""
 
     @property
     def engine(self) -> EngineState:
@@ -193,6 +220,11 @@ class State:
         """Settings of the chat shown."""
         chat = self.engine.chats.get(self.chat)
         return chat.settings if chat else self.blank
+
+    def incognito(self) -> bool:
+        """Whether the chat shown is saved nowhere."""
+        chat = self.engine.chats.get(self.chat)
+        return not (chat.saved if chat else self.blank_saved)
 
     def model_id(self) -> str:
         """Id of the model that will answer next in the chat shown."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.api import ErrorInfo, runs
+from engine.api import ErrorInfo, commands, runs
 from tui.format import percent, plural, seconds, size
 
 SHIPPED = "shipped:"
@@ -91,6 +91,13 @@ def field_of(info: ErrorInfo) -> str:
 def auto_name(spec: runs.TrainSpec) -> str:
     """What a run without a name is called."""
     return f"{Path(spec.data.removeprefix(SHIPPED)).stem or 'adapter'}-r{spec.rank}"
+
+
+def usable(found: commands.MarkedList) -> int:
+    """How many marked replies can be learned from; beyond the first page, how many are marked at all."""
+    if found.total > len(found.replies):
+        return found.total
+    return sum(each.message.mark == "good" or each.message.origin == "edited" for each in found.replies)
 
 
 def data_words(report: runs.DatasetReport, title: str = "") -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2.exceptions import TemplateError
 
 from engine.backend import Turn
-from engine.chat import jinja_env, sandbox
+from engine.chat import jinja_env, keep, sandbox
 from engine.chat.known import is_known
 from engine.chat.thinking import TAGS, prompt_opens_thinking
 from engine.protocol.errors import fault
@@ -54,21 +54,41 @@ class ChatTemplate:
         Raises EngineError `template_failed`. `think` goes in as `enable_thinking` (and as `thinking`, which
         some families read instead). Where the template refuses a system role, the system prompt is put before
         the first user's text; where it refuses two turns of one role in a row, they are merged.
+        System turns that the chat begins with are part of the system prompt. With `keep_thoughts`, earlier
+        replies stand there with their thoughts, as the model wrote them; where the template strips them and
+        names no tags, they stay out.
         """
-        rows = [_row(turn) for turn in turns]
-        system = settings.system
+        rows, system = _without_system([_row(turn) for turn in turns], settings.system)
         if system.strip():
             rows = _with_system(rows, system) if self.takes_system else _with_preface(rows, system)
+        keeping = settings.keep_thoughts and any(turn.thinking for turn in turns)
+        if keeping and not self.keeps_thoughts and (tags := keep.tags_of(self.source)):
+            marked, blocks = keep.hide(rows, tags)
+            kept = keep.reveal(self._merging(marked, think, answered, keeping), blocks)
+            if kept is not None:
+                return kept
+        return self._merging(rows, think, answered, keeping)
+
+    def _merging(self, rows: list[Row], think: bool, answered: bool, keeping: bool) -> str:
+        """Rendered; with neighbours of one role merged where the template refuses them."""
         try:
-            return self._raw(rows, think, answered)
+            return self._raw(rows, think, answered, keeping)
         except jinja_env.Refused as error:
             merged = _merge(rows)
             if merged == rows:
                 raise sandbox.template_failed(f"It refuses this chat: {error}") from error
         try:
-            return self._raw(merged, think, answered)
+            return self._raw(merged, think, answered, keeping)
         except jinja_env.Refused as error:
             raise sandbox.template_failed(f"It refuses this chat: {error}") from error
+
+    @cached_property
+    def keeps_thoughts(self) -> bool:
+        """Whether it writes earlier thoughts itself when asked to. Raises EngineError `template_failed`."""
+        try:
+            return keep.PROBE in self._raw(keep.PROBE_ROWS, True, keeping=True)
+        except jinja_env.Refused:
+            return False
 
     @cached_property
     def takes_system(self) -> bool:
@@ -92,7 +112,7 @@ class ChatTemplate:
             return "always"
         return "never"
 
-    def _raw(self, rows: list[Row], think: bool, answered: bool = False) -> str:
+    def _raw(self, rows: list[Row], think: bool, answered: bool = False, keeping: bool = False) -> str:
         variables = {
             **self.tokens,
             "messages": rows,
@@ -101,6 +121,7 @@ class ChatTemplate:
             "add_generation_prompt": not answered,
             "enable_thinking": think,
             "thinking": think,
+            **(keep.WISHES if keeping else {}),
         }
         if not self.known:
             return sandbox.shared.render(self.source, variables)
@@ -117,6 +138,9 @@ class ChatTemplate:
 
 
 def _row(turn: Turn) -> Row:
+    if turn.images:
+        images: list[Row] = [{"type": "image"} for _ in turn.images]
+        return {"role": turn.role, "content": [*images, {"type": "text", "text": turn.text}]}
     if turn.role != "assistant":
         return {"role": turn.role, "content": turn.text}
     row: Row = {"role": turn.role, "content": turn.text.lstrip("\n")}
@@ -126,6 +150,13 @@ def _row(turn: Turn) -> Row:
     return row
 
 
+def _without_system(rows: list[Row], system: str) -> tuple[list[Row], str]:
+    """The rows behind the leading system ones, and the system prompt with those joined to it."""
+    head = next((place for place, row in enumerate(rows) if row["role"] != "system"), len(rows))
+    texts = [system, *(row["content"] for row in rows[:head])]
+    return rows[head:], "\n\n".join(text for text in texts if text.strip())
+
+
 def _with_system(rows: list[Row], system: str) -> list[Row]:
     return [{"role": "system", "content": system}, *rows]
 
@@ -133,7 +164,7 @@ def _with_system(rows: list[Row], system: str) -> list[Row]:
 def _with_preface(rows: list[Row], system: str) -> list[Row]:
     for place, row in enumerate(rows):
         if row["role"] == "user":
-            prefaced = {**row, "content": f"{system}\n\n{row['content']}"}
+            prefaced = {**row, "content": _joined(system, row["content"])}
             return [*rows[:place], prefaced, *rows[place + 1 :]]
     return [{"role": "user", "content": system}, *rows]
 
@@ -147,8 +178,21 @@ def _merge(rows: list[Row]) -> list[Row]:
             continue
         last = merged[-1]
         for key in row.keys() - {"role"}:
-            last[key] = "\n\n".join(part for part in (last.get(key), row[key]) if part)
+            last[key] = _joined(last.get(key), row[key])
     return merged
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """Two contents as one: texts with a blank line between, or the parts of both."""
+    if isinstance(first, list) or isinstance(second, list):
+        return [*_parts(first), *_parts(second)]
+    return "\n\n".join(part for part in (first, second) if part)
+
+
+def _parts(content: Any) -> list[Row]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": f"{content}\n\n"}] if content else []
 
 
 def _named(value: object) -> str | None:

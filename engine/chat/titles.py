@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 WIDTH = 60
 """Terminal cells of a title at most."""
 _JOINERS = "\u200c\u200d"
+_SWITCH = re.compile(r"(?:/(?:no_?)?think\s+)+|\s+/(?:no_?)?think$")
+"""Qwen's soft switches are no part of a question."""
+_SIGNS = re.compile(r"^(?:#{1,6}|>+|[-*+•]|\d{1,3}[.)])\s+")
+"""What begins a heading, a quotation or a list in Markdown."""
+_FENCE = re.compile(r"(?:`{3,}|~{3,})\S*")
 
 
 def title_of(text: str) -> str:
     """The first line with words, in at most 60 cells, cut between words and then marked with an ellipsis.
 
-    White space is collapsed; control, format and bidi characters are removed. Empty for a text without words.
+    White space is collapsed; control, format and bidi characters are removed, and so are Markdown's signs at
+    the beginning. A text without words gives its first line; an empty one nothing.
     """
+    without_words = ""
     for line in text.splitlines():
-        if title := " ".join("".join(map(_clean, line)).split()):
-            return _shorten(title)
-    return ""
+        title = " ".join("".join(map(_clean, line)).split())
+        plain = _SIGNS.sub("", _SWITCH.sub("", title), count=1)
+        if any(map(str.isalnum, plain)) and not _FENCE.fullmatch(title):
+            return _shorten(plain)
+        without_words = without_words or title
+    return _shorten(without_words)
 
 
 def cells(text: str) -> int:

@@ -14,9 +14,12 @@ TESTED = frozenset(
     {
         *("qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "qwen3_5", "qwen3_5_text"),
         *("llama", "mistral", "falcon", "olmo2", "gemma3", "gemma3_text"),
+        *("qwen2_5_vl", "qwen3_vl"),
     }
 )
 """model_types whose replies are compared with transformers' own in the tests."""
+SEEING = frozenset({"qwen2_5_vl", "qwen3_vl"})
+"""model_types that are loaded with their vision tower, so that they can be shown images."""
 Support = Literal["tested", "untested", "unsupported"]
 _GENERATES = ("ForCausalLM", "ForConditionalGeneration")
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -66,6 +69,7 @@ def describe(
         context=_context(config),
         dtype=weights.dtype,
         thinking=thinking,
+        vision=_text(config, "model_type") in SEEING and isinstance(config.get("vision_config"), dict),
         chat=chat or support == "unsupported",
         support=support,
         why=why,

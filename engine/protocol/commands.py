@@ -18,6 +18,7 @@ from engine.protocol.inspect import (
     TokenCount,
     TokenFact,
 )
+from engine.protocol.pictures import Preview, PutImage, ReadImage, Upload
 from engine.protocol.runs import (
     AdapterInfo,
     Dataset,
@@ -28,7 +29,16 @@ from engine.protocol.runs import (
     StepPoint,
     TrainSpec,
 )
-from engine.protocol.specs import Attachment, ChatInfo, ChatSettings, EngineInfo, Message, ModelInfo
+from engine.protocol.specs import (
+    Attachment,
+    ChatInfo,
+    ChatSettings,
+    EngineInfo,
+    ImageRef,
+    Message,
+    ModelInfo,
+)
+from engine.protocol.transfer import PutChat, PutMessages, ReadTree, TreePage
 from engine.protocol.tree import (
     ContinueReply,
     DeleteMessage,
@@ -88,8 +98,14 @@ __all__ = [
     "MeasureContext",
     "ModelList",
     "NewChat",
+    "Preview",
+    "PutChat",
+    "PutImage",
+    "PutMessages",
     "ReadChat",
+    "ReadImage",
     "ReadRun",
+    "ReadTree",
     "Regenerate",
     "RunList",
     "RunPage",
@@ -105,7 +121,9 @@ __all__ = [
     "StopRun",
     "TokenCount",
     "TokenFact",
+    "TreePage",
     "UnloadModel",
+    "Upload",
     "Vote",
 ]
 
@@ -180,8 +198,17 @@ class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str
     message: str
     part: str
-    """`answer` or `thinking`."""
+    """`answer`, `thinking`, or `title` for a chat found by its title or tags."""
     excerpt: str
+    """Of the original text, the hit in its middle; of a chat its tags."""
+    start: int = 0
+    """Where the hit begins in the excerpt, and where it ends."""
+    end: int = 0
+    role: str = ""
+    created: float = 0.0
+    tags: tuple[str, ...] = ()
+    """Of the chat."""
+    archived: bool = False
 
 
 class HitList(msgspec.Struct, frozen=True):
@@ -189,7 +216,7 @@ class HitList(msgspec.Struct, frozen=True):
 
 
 class SearchChats(Command, frozen=True, tag=True):
-    """Messages and thoughts that hold these words, best first."""
+    """Chats by title or tags, then messages and thoughts that hold these words, best first."""
 
     Result: ClassVar[type] = HitList
     query: str
@@ -265,6 +292,8 @@ class Send(Command, frozen=True, tag=True):
     evict: bool = False
     files: tuple[Attachment, ...] = ()
     """Texts that stand before the message in the prompt."""
+    images: tuple[ImageRef, ...] = ()
+    """As PutImage answered them. Refused (`no_vision`) where the chat's model cannot see."""
 
 
 class Regenerate(Command, frozen=True, tag=True):
@@ -437,6 +466,11 @@ AnyCommand = (
     | MeasureContext
     | InspectReply
     | BranchReply
+    | ReadTree
+    | PutChat
+    | PutMessages
+    | PutImage
+    | ReadImage
     | Status
     | Shutdown
 )

@@ -92,6 +92,8 @@ class MessageAdded(Body, frozen=True, tag=True):
     """A message joined the tree; a reply comes first as a queued, empty one."""
 
     message: Message
+    shown: bool = True
+    """Whether the chat's path goes through it now; a comparison's replies stand beside it."""
 
 
 class MessageChanged(Body, frozen=True, tag=True):

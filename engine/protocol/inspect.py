@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from engine.protocol.command import Command
-from engine.protocol.specs import Attachment, Message, Part
+from engine.protocol.specs import Attachment, ImageRef, Message, Part
 
 
 class TokenCount(msgspec.Struct, frozen=True):
@@ -42,6 +42,7 @@ class MeasureContext(Command, frozen=True, tag=True):
     chat: str
     draft: str = ""
     files: tuple[Attachment, ...] = ()
+    images: tuple[ImageRef, ...] = ()
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -66,15 +67,21 @@ class TokenFact(msgspec.Struct, frozen=True, omit_defaults=True):
     """The likeliest, best first."""
 
 
-class Inspection(msgspec.Struct, frozen=True):
+class Inspection(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stretch of a reply's tokens."""
 
     tokens: tuple[TokenFact, ...]
     total: int = 0
+    retokenised: bool = False
+    """Whether the reply's own tokens were not stored, so that its text was split anew."""
 
 
 class InspectReply(Command, frozen=True, tag=True):
-    """Recompute a reply's probabilities by one forward over its tokens. Needs its model loaded."""
+    """Recompute a reply's probabilities by one forward over its tokens. Needs its model loaded.
+
+    It goes as far as this stretch needs and is remembered, so page after page costs one forward in all.
+    `StopReply` on the same message stops it.
+    """
 
     Result: ClassVar[type] = Inspection
     chat: str

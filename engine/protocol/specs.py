@@ -21,9 +21,16 @@ ThinkingKind = Literal["switchable", "always", "never"]
 """Whether a model's thinking can be turned off, is always on, or does not exist."""
 Finish = Literal["stop", "length", "context", "cancelled", "failed", "interrupted"]
 """Why a reply ended: a stop token, max_tokens, a full context, the user, an error, a dead engine."""
-MessageState = Literal["queued", "loading", "prefill", "thinking", "answering", "done"]
+MessageState = Literal["queued", "loading", "summarising", "prefill", "thinking", "answering", "done"]
 """Where a message stands; a user's message is always `done`. `finish` says how a done reply ended."""
-LIVE_STATES: tuple[MessageState, ...] = ("queued", "loading", "prefill", "thinking", "answering")
+LIVE_STATES: tuple[MessageState, ...] = (
+    "queued",
+    "loading",
+    "summarising",
+    "prefill",
+    "thinking",
+    "answering",
+)
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -67,13 +74,13 @@ class ReplyStats(msgspec.Struct, frozen=True, omit_defaults=True):
     cached_tokens: int = 0
     """Of the prompt, how many were found in the KV cache."""
     tokens: int = 0
-    """New tokens, thinking included."""
+    """Of the reply, thinking and what a continued one began with included."""
     thinking_tokens: int = 0
     thinking_s: float = 0.0
     ttft_ms: float = 0.0
     """From the start of prefill to the first new token."""
     tokens_per_s: float = 0.0
-    """Of the decode alone, prefill excluded."""
+    """Of the decode alone, prefill and what was there before excluded."""
     context_used: int = 0
     context_size: int = 0
 
@@ -83,6 +90,17 @@ class Attachment(msgspec.Struct, frozen=True):
 
     name: str
     text: str
+
+
+class ImageRef(msgspec.Struct, frozen=True):
+    """An image that goes with a message; its pixels lie with the engine."""
+
+    id: str
+    """SHA-256 in hex of the PNG that is kept."""
+    name: str
+    width: int
+    height: int
+    """Pixels, upright."""
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,6 +129,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str | None = None
     """The message that an edited, continued or branched one was made of."""
     files: tuple[Attachment, ...] = ()
+    images: tuple[ImageRef, ...] = ()
     extra: str = ""
     """JSON of an imported message that has no place here (tool calls, say); exported unchanged."""
     version: int = 1
@@ -159,6 +178,8 @@ class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """Tokens at most (max_position_embeddings)."""
     dtype: str = ""
     thinking: ThinkingKind = "never"
+    vision: bool = False
+    """Whether it can be shown images."""
     chat: bool = True
     """False: a base model without a chat template; it opens in completion mode."""
     support: Literal["tested", "untested", "unsupported"] = "tested"
@@ -172,6 +193,8 @@ class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     device: str = ""
     defaults: Sampling = Sampling()
     """From the model's own generation_config, once loaded."""
+    plain_defaults: Sampling = Sampling()
+    """The same while thinking is off."""
     load_dtype: str = ""
 
 

@@ -16,6 +16,8 @@ class ShowVersion(Command, frozen=True, tag=True):
     Result: ClassVar[type] = ChatInfo
     chat: str
     message: str
+    by: int = 0
+    """So many versions further on from this message (-1: the one before it); past an end is the end."""
 
 
 class Edited(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.files import sync_folder
 from engine.protocol.errors import EngineError, fault
 from engine.store.errors import copies_of
+from engine.store.index import prepare
 from engine.store.schema import MIGRATIONS
 
 
@@ -20,6 +21,7 @@ def migrate(
     Raises EngineError `store_newer` for a store of a later program, before anything is written to it;
     sqlite3 errors pass, with the store as it was before the failed step.
     """
+    prepare(connection)
     found = version_of(connection)
     if found > len(migrations):
         raise _newer(found, len(migrations), path)

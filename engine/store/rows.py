@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from typing import Any, TypeVar
 
 import msgspec
 
 from engine.protocol.errors import ErrorInfo
-from engine.protocol.specs import ChatInfo, ChatSettings, Message, ReplyStats
+from engine.protocol.specs import Attachment, ChatInfo, ChatSettings, ImageRef, Message, ReplyStats
 
 T = TypeVar("T")
 
-CHAT_COLUMNS = "id, title, model, settings, head, draft, created, updated"
+CHAT_COLUMNS = "id, title, model, settings, head, draft, created, updated, tags, archived, view"
+CHAT_VALUES = ", ".join("?" * 11)
 MESSAGE_COLUMNS = (
-    "id, chat, parent, role, text, thinking, state, model, adapter, settings, finish, stats, error, created"
+    "id, chat, parent, role, text, thinking, state, model, adapter, settings, finish, stats, error, created,"
+    " mark, origin, source, files, extra, images"
 )
-VERSIONS = """
-    (SELECT count(*) FROM messages s
-      WHERE s.chat = m.chat AND s.parent IS m.parent AND s.role = m.role) AS versions,
-    (SELECT count(*) FROM messages s
-      WHERE s.chat = m.chat AND s.parent IS m.parent AND s.role = m.role AND s.seq <= m.seq) AS version
+MESSAGE_VALUES = ", ".join("?" * 20)
+_SIBLINGS = "s.chat = m.chat AND s.parent IS m.parent AND s.role = m.role AND s.deleted IS NULL"
+VERSIONS = f"""
+    (SELECT count(*) FROM messages s WHERE {_SIBLINGS}) AS versions,
+    (SELECT count(*) FROM messages s WHERE {_SIBLINGS} AND s.seq <= m.seq) AS version
 """
 """Two columns of a query over `messages m`: how many siblings, and the place among them."""
+_TAGS = tuple[str, ...]
+_FILES = tuple[Attachment, ...]
+_IMAGES = tuple[ImageRef, ...]
+
+
+def select_message(more: str = "") -> str:
+    """The beginning of a query over `messages m`: MESSAGE_COLUMNS, VERSIONS, and `more` columns."""
+    names = ", ".join(f"m.{name.strip()}" for name in MESSAGE_COLUMNS.split(","))
+    return f"SELECT {names}, {VERSIONS}{more and ', ' + more} FROM messages m"
+
+
+SELECT_MESSAGE = select_message()
 
 
 def chat_row(info: ChatInfo) -> tuple[Any, ...]:
@@ -36,6 +51,9 @@ def chat_row(info: ChatInfo) -> tuple[Any, ...]:
         info.draft,
         info.created,
         info.updated,
+        _dump(info.tags),
+        info.archived,
+        info.view,
     )
 
 
@@ -51,6 +69,9 @@ def chat_of(row: sqlite3.Row, saved: bool) -> ChatInfo:
         settings=_load(row["settings"], ChatSettings) or ChatSettings(),
         draft=row["draft"],
         saved=saved,
+        tags=_load(row["tags"], _TAGS) or (),
+        archived=bool(row["archived"]),
+        view=row["view"],
     )
 
 
@@ -71,6 +92,12 @@ def message_row(message: Message) -> tuple[Any, ...]:
         _dump(message.stats),
         _dump(message.error),
         message.created,
+        message.mark,
+        message.origin,
+        message.source,
+        _dump(message.files or None),
+        message.extra,
+        _dump(message.images or None),
     )
 
 
@@ -91,12 +118,35 @@ def message_of(row: sqlite3.Row, text: str = "", thinking: str = "") -> Message:
         finish=row["finish"],
         stats=_load(row["stats"], ReplyStats),
         error=_load(row["error"], ErrorInfo),
+        mark=row["mark"],
+        origin=row["origin"],
+        source=row["source"],
+        files=_load(row["files"], _FILES) or (),
+        extra=row["extra"],
+        images=images_of(row["images"]),
         version=row["version"],
         versions=row["versions"],
     )
 
 
-def _dump(value: msgspec.Struct | None) -> str | None:
+def images_of(text: str | None) -> tuple[ImageRef, ...]:
+    """The images of a column `images`."""
+    return _load(text, _IMAGES) or ()
+
+
+def ids_row(ids: tuple[int, ...]) -> bytes | None:
+    """Token ids as the column `ids` holds them: unsigned 32-bit numbers; None where there are none."""
+    return array("I", ids).tobytes() if ids else None
+
+
+def ids_of(data: bytes | None) -> tuple[int, ...]:
+    """The ids of a column `ids`."""
+    ids = array("I")
+    ids.frombytes(data or b"")
+    return tuple(ids)
+
+
+def _dump(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from engine.store import summaries
+from engine.store.index import FOLDED
+
 _V1 = """
 CREATE TABLE chats (
     id       TEXT PRIMARY KEY,
@@ -60,7 +63,48 @@ CREATE TRIGGER words_update AFTER UPDATE OF text, thinking ON messages BEGIN
 END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1,)
+_V2 = """
+ALTER TABLE messages ADD COLUMN mark TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN source TEXT;
+ALTER TABLE messages ADD COLUMN files TEXT;
+ALTER TABLE messages ADD COLUMN extra TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN ids BLOB;
+ALTER TABLE messages ADD COLUMN deleted REAL;
+-- The message whose deletion took this one along, itself included: what a restore brings back.
+ALTER TABLE messages ADD COLUMN deleted_with TEXT;
+-- Of that message: the chat's head before, where it was taken along.
+ALTER TABLE messages ADD COLUMN head_before TEXT;
+CREATE INDEX messages_deleted ON messages(deleted_with) WHERE deleted_with IS NOT NULL;
+
+ALTER TABLE chats ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE chats ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chats ADD COLUMN view TEXT NOT NULL DEFAULT '';
+
+-- `mark` is good, bad, or edited: an edited reply is an example even without a verdict.
+CREATE TABLE marks (
+    message  TEXT PRIMARY KEY REFERENCES messages(id) ON DELETE CASCADE,
+    mark     TEXT NOT NULL,
+    created  REAL NOT NULL,
+    prompt   TEXT NOT NULL,
+    settings TEXT,
+    model    TEXT NOT NULL
+) STRICT;
+CREATE INDEX marks_created ON marks(created);
+
+CREATE TABLE votes (
+    id      INTEGER PRIMARY KEY,
+    chat    TEXT NOT NULL REFERENCES chats(id) ON DELETE CASCADE,
+    winner  TEXT REFERENCES messages(id) ON DELETE CASCADE,
+    over    TEXT NOT NULL,
+    all_bad INTEGER NOT NULL,
+    created REAL NOT NULL
+) STRICT;
+"""
+
+_IMAGES = "ALTER TABLE messages ADD COLUMN images TEXT;"
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, FOLDED, summaries.TABLE, _IMAGES)
 """Script n (from 0) takes a store of version n to n + 1."""
 
 VERSION = len(MIGRATIONS)

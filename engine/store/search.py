@@ -3,84 +3,90 @@
 from __future__ import annotations
 
 import sqlite3
-import unicodedata
+
+import msgspec
 
 from engine.protocol.commands import Hit
+from engine.store.excerpt import Excerpt, excerpt, find
+from engine.store.fold import fold, phrase
 
-_MARK = "\x01"
-_WORDS = f"""
-    SELECT m.id AS message, m.chat, c.title,
-        snippet(words, 0, '{_MARK}', '{_MARK}', '…', 16) AS in_text,
-        snippet(words, 1, '{_MARK}', '{_MARK}', '…', 16) AS in_thinking
-    FROM words
-    JOIN messages m ON m.seq = words.rowid
-    JOIN chats c ON c.id = m.chat
-    WHERE words MATCH ?1 AND words.rowid IN (
-        SELECT w.rowid FROM words w
-        JOIN messages i ON i.seq = w.rowid
+TITLES = 10
+"""Chats found by their title or tags at most; they come before the messages."""
+_BEST = """
+    SELECT m.id AS message, m.chat, m.role, m.created, m.text, m.thinking, c.title, c.tags, c.archived
+    FROM (
+        SELECT folded.rowid AS seq, bm25(folded, 2.0, 1.0) AS rank FROM folded
+        JOIN messages i ON i.seq = folded.rowid
         JOIN chats d ON d.id = i.chat
-        WHERE w.words MATCH ?1 AND d.deleted IS NULL
-        ORDER BY bm25(words, 2.0, 1.0), w.rowid DESC
-        LIMIT ?2
-    )
-    ORDER BY bm25(words, 2.0, 1.0), m.seq DESC
+        WHERE folded MATCH ?1 AND d.deleted IS NULL AND i.deleted IS NULL
+        ORDER BY rank, folded.rowid DESC LIMIT ?2
+    ) best
+    JOIN messages m ON m.seq = best.seq
+    JOIN chats c ON c.id = m.chat
+    ORDER BY best.rank, best.seq DESC
 """
-"""The best are chosen first: a snippet of every match would take most of the time."""
-_PLAIN = """
-    SELECT m.id AS message, m.chat, c.title, m.text, m.thinking
-    FROM messages m JOIN chats c ON c.id = m.chat
-    WHERE c.deleted IS NULL AND {terms}
-    ORDER BY m.seq DESC LIMIT ?
+"""The best are chosen first: the texts of every match would take most of the time."""
+_TITLES = """
+    SELECT id AS chat, head AS message, title, tags, archived, updated AS created FROM chats
+    WHERE deleted IS NULL AND head IS NOT NULL ORDER BY updated DESC
 """
-_AROUND = 60
 
 
 def search(connection: sqlite3.Connection, query: str, limit: int) -> list[Hit]:
-    """Messages that hold all these words, best first; the last word may be the beginning of one.
+    """Chats by title or tags, then messages that hold all these words, best first.
 
-    Words of scripts written without spaces are looked for as plain text: the index has no borders there.
+    Case, accents and width do not matter; every word may be the beginning of one.
     """
-    terms = [term for term in query.replace("\x00", " ").split() if any(map(str.isalnum, term))]
-    if not terms:
+    typed = query.replace("\x00", " ").split()
+    phrases = [words for term in typed if (words := phrase(term))]
+    if not phrases:
         return []
-    if any(map(_unspaced, query)):
-        return _plain(connection, terms, limit)
-    match = " ".join(map(_quoted, terms)) + "*"
-    return [_hit(row) for row in connection.execute(_WORDS, (match, limit))]
-
-
-def _quoted(term: str) -> str:
-    return '"' + term.replace('"', '""') + '"'
-
-
-def _hit(row: sqlite3.Row) -> Hit:
-    part, excerpt = "answer", row["in_text"]
-    if _MARK not in excerpt and _MARK in row["in_thinking"]:
-        part, excerpt = "thinking", row["in_thinking"]
-    return _made(row, part, excerpt.replace(_MARK, ""))
-
-
-def _plain(connection: sqlite3.Connection, terms: list[str], limit: int) -> list[Hit]:
-    clause = " AND ".join("(instr(m.text, ?) OR instr(m.thinking, ?))" for _ in terms)
-    values = [value for term in terms for value in (term, term)]
-    hits: list[Hit] = []
-    for row in connection.execute(_PLAIN.format(terms=clause), (*values, limit)):
-        part = "answer" if terms[0] in row["text"] else "thinking"
-        text = row["text"] if part == "answer" else row["thinking"]
-        place = text.find(terms[0])
-        start, end = max(0, place - _AROUND), place + _AROUND
-        excerpt = ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
-        hits.append(_made(row, part, excerpt))
+    hits = _titles(connection, phrases)[:limit]
+    match = " ".join(map(_quoted, phrases))
+    terms = [*(fold(term) for term in typed), *(words[0] for words in phrases)]
+    hits += [_hit(row, terms) for row in connection.execute(_BEST, (match, limit - len(hits)))]
     return hits
 
 
-def _made(row: sqlite3.Row, part: str, excerpt: str) -> Hit:
-    return Hit(row["chat"], row["title"], row["message"], part, " ".join(excerpt.split()))
+def _quoted(words: list[str]) -> str:
+    """A phrase whose last word may go on; what `phrase` leaves holds no quotes."""
+    return f'"{" ".join(words)}"*'
 
 
-def _unspaced(character: str) -> bool:
-    """Whether a character's script sets no spaces between words (Chinese, Japanese, Thai and kin)."""
-    if character.isascii():
-        return False
-    name = unicodedata.name(character, "")
-    return name.startswith(("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"))
+def _titles(connection: sqlite3.Connection, phrases: list[list[str]]) -> list[Hit]:
+    wanted = [f" {' '.join(words)}" for words in phrases]
+    hits: list[Hit] = []
+    for row in connection.execute(_TITLES):
+        tags = _tags(row)
+        name = f" {' '.join(phrase(' '.join((row['title'], *tags)) + ' .'))}"
+        if all(word in name for word in wanted):
+            hits.append(_made(row, "title", Excerpt(" ".join(f"#{tag}" for tag in tags), 0, 0)))
+            if len(hits) == TITLES:
+                break
+    return hits
+
+
+def _hit(row: sqlite3.Row, terms: list[str]) -> Hit:
+    part = "thinking" if find(row["text"], terms) is None and find(row["thinking"], terms) else "answer"
+    text = row["thinking"] if part == "thinking" else row["text"]
+    return _made(row, part, excerpt(text, terms), role=row["role"])
+
+
+def _made(row: sqlite3.Row, part: str, piece: Excerpt, role: str = "") -> Hit:
+    return Hit(
+        row["chat"],
+        row["title"],
+        row["message"],
+        part,
+        piece.words,
+        piece.start,
+        piece.end,
+        role=role,
+        created=row["created"],
+        tags=_tags(row),
+        archived=bool(row["archived"]),
+    )
+
+
+def _tags(row: sqlite3.Row) -> tuple[str, ...]:
+    return msgspec.json.decode(row["tags"], type=tuple[str, ...])

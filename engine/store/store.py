@@ -5,47 +5,35 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from engine.protocol.commands import Hit
-from engine.protocol.errors import EngineError, fault
 from engine.protocol.specs import ChatInfo, Message, Part
-from engine.store import rows, search
+from engine.store import rows, search, summaries, whole
+from engine.store.base import MEMORY, unknown_chat, unknown_message
 from engine.store.errors import spoken
+from engine.store.marks import MarkStore
 from engine.store.migrate import migrate
+from engine.store.tree import TreeStore
 
 BUSY_MS = 5000
 FORGET_AFTER = 86_400.0
 """Seconds until a chat that nothing was ever said in is dropped at a start."""
-_MEMORY = ":memory:"
-_SELECT_MESSAGE = f"SELECT {rows.MESSAGE_COLUMNS}, {rows.VERSIONS} FROM messages m"
 _WALK = f"""
     WITH RECURSIVE up(step, above, depth) AS (
         SELECT id, parent, 0 FROM messages WHERE id = ?
         UNION ALL
         SELECT n.id, n.parent, depth + 1 FROM messages n JOIN up ON n.id = up.above WHERE depth < ?
     )
-    {_SELECT_MESSAGE} JOIN up ON up.step = m.id ORDER BY up.depth
+    {rows.SELECT_MESSAGE} JOIN up ON up.step = m.id ORDER BY up.depth
 """
 
 
-class Store:
-    """One connection, used from one thread at a time. Every method is one transaction.
-
-    Raises EngineError disk_full, store_corrupt, store_unwritable, store_busy or store_failed, and the store
-    is then as it was before the call.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._db = connection
-        self._path = path
-        self._synchronous = ""
-        self._saved = str(path) != _MEMORY
+class Store(TreeStore, MarkStore):
+    """All of a store; see Base for what its methods raise."""
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -66,9 +54,9 @@ class Store:
     @classmethod
     def memory(cls) -> Store:
         """A store that leaves nothing on disk, for chats that are not saved."""
-        connection = _connect(_MEMORY)
+        connection = _connect(MEMORY)
         migrate(connection, None)
-        return cls(connection, Path(_MEMORY))
+        return cls(connection, Path(MEMORY))
 
     def close(self) -> None:
         """Close the file; the write-ahead log is folded into it."""
@@ -76,13 +64,18 @@ class Store:
 
     # --- chats ------------------------------------------------------------------------------
 
-    def chats(self, limit: int = 50, offset: int = 0) -> list[ChatInfo]:
-        """Chats with at least one message, the last changed first."""
+    def chats(
+        self, limit: int = 50, offset: int = 0, *, archived: bool = False, tag: str = ""
+    ) -> list[ChatInfo]:
+        """Chats with at least one message, the last changed first; archived ones too when asked for.
+
+        `tag` leaves only those that have it.
+        """
         found = self._all(
-            f"SELECT {rows.CHAT_COLUMNS} FROM chats WHERE deleted IS NULL"
-            " AND EXISTS (SELECT 1 FROM messages WHERE chat = chats.id)"
-            " ORDER BY updated DESC, rowid DESC LIMIT ? OFFSET ?",
-            (limit, offset),
+            f"SELECT {rows.CHAT_COLUMNS} FROM chats WHERE deleted IS NULL AND head IS NOT NULL"
+            " AND archived <= ?1 AND (?2 = '' OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?2))"
+            " ORDER BY updated DESC, rowid DESC LIMIT ?3 OFFSET ?4",
+            (archived, tag, limit, offset),
         )
         return [rows.chat_of(row, self._saved) for row in found]
 
@@ -90,27 +83,26 @@ class Store:
         """One chat. Raises EngineError `chat_unknown`, for one in the trash too."""
         found = self._all(f"SELECT {rows.CHAT_COLUMNS} FROM chats WHERE id = ? AND deleted IS NULL", (id,))
         if not found:
-            raise _unknown_chat(id)
+            raise unknown_chat(id)
         return rows.chat_of(found[0], self._saved)
 
     def add_chat(self, info: ChatInfo) -> None:
         """A new, empty chat; `chats` shows it from its first message on."""
         with self._transaction():
             self._db.execute(
-                f"INSERT INTO chats ({rows.CHAT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO chats ({rows.CHAT_COLUMNS}) VALUES ({rows.CHAT_VALUES})",
                 rows.chat_row(info),
             )
 
-    def change_chat(self, info: ChatInfo) -> None:
-        """Write all of a chat's row. Raises EngineError `chat_unknown`."""
+    def change_chat(self, id: str, **fields: Any) -> ChatInfo:  # noqa: A002
+        """Set fields of a chat; returns it as it is then. Raises EngineError `chat_unknown`."""
         with self._transaction():
-            changed = self._db.execute(
-                "UPDATE chats SET (title, model, settings, head, draft, created, updated)"
-                " = (?, ?, ?, ?, ?, ?, ?) WHERE id = ? AND deleted IS NULL",
-                (*rows.chat_row(info)[1:], info.id),
+            info = msgspec.structs.replace(self.chat(id), **fields)
+            self._db.execute(
+                f"UPDATE chats SET ({rows.CHAT_COLUMNS}) = ({rows.CHAT_VALUES}) WHERE id = ?",
+                (*rows.chat_row(info), id),
             )
-            if changed.rowcount == 0:
-                raise _unknown_chat(info.id)
+        return info
 
     def delete_chat(self, id: str, restore: bool = False) -> None:  # noqa: A002
         """Move a chat to the trash, or back. Raises EngineError `chat_unknown`."""
@@ -119,35 +111,20 @@ class Store:
                 "UPDATE chats SET deleted = ? WHERE id = ?", (None if restore else time.time(), id)
             )
             if changed.rowcount == 0:
-                raise _unknown_chat(id)
-
-    def set_head(self, chat: str, message: str) -> None:
-        """Show the path that ends in this message. Raises EngineError `chat_unknown` or `message_unknown`."""
-        with self._transaction():
-            if not self._db.execute(
-                "SELECT 1 FROM messages WHERE id = ? AND chat = ?", (message, chat)
-            ).fetchone():
-                raise _unknown_message(message)
-            self._db.execute("UPDATE chats SET head = ? WHERE id = ?", (message, chat))
+                raise unknown_chat(id)
 
     # --- messages ---------------------------------------------------------------------------
 
-    def add_message(self, message: Message) -> Message:
-        """Store a message as its chat's head; returns it with `version` and `versions` filled in.
+    def add_message(self, message: Message, *, head: bool = True, prompt: str = "") -> Message:
+        """Store a message, as its chat's head or beside it; returns it with `version` and `versions`.
 
-        It is on the disk when this returns. Raises EngineError `chat_unknown`.
+        `prompt` is given with a reply that was edited: it counts as marked from now on. It is all on the disk
+        when this returns. Raises EngineError `chat_unknown`.
         """
         with self._transaction():
-            changed = self._db.execute(
-                "UPDATE chats SET head = ?, updated = max(updated, ?) WHERE id = ? AND deleted IS NULL",
-                (message.id, message.created or time.time(), message.chat),
-            )
-            if changed.rowcount == 0:
-                raise _unknown_chat(message.chat)
-            self._db.execute(
-                f"INSERT INTO messages ({rows.MESSAGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                rows.message_row(message),
-            )
+            self._insert(message, head=head)
+            if prompt:
+                self._remember(message, "edited", prompt)
         return self.message(message.id)
 
     def append(self, message: str, part: Part, text: str) -> None:
@@ -159,18 +136,13 @@ class Store:
                 (message, part, text, message),
             )
 
-    def finish(self, message: Message) -> Message:
-        """Write a message as it ended, and drop its deltas; returns it with its version. Durable."""
+    def finish(self, message: Message, ids: tuple[int, ...] = ()) -> Message:
+        """Write a message as it ended, with its tokens, and drop its deltas; returns it with its version."""
         with self._transaction():
             self._write(message)
-        return self.message(message.id)
-
-    def message(self, id: str) -> Message:  # noqa: A002
-        """One message with its text so far. Raises EngineError `message_unknown`."""
-        found = self._all(f"{_SELECT_MESSAGE} WHERE m.id = ?", (id,))
-        if not found:
-            raise _unknown_message(id)
-        return self._message(found[0])
+            self._db.execute("UPDATE messages SET ids = ? WHERE id = ?", (rows.ids_row(ids), message.id))
+        # It may have been deleted while the disk was full.
+        return self._message(self._all(f"{rows.SELECT_MESSAGE} WHERE m.id = ?", (message.id,))[0])
 
     def path(
         self, head: str | None, before: str | None = None, limit: int = 100
@@ -184,7 +156,7 @@ class Store:
             return [], False
         found = self._all(_WALK, (start, limit))
         if not found:
-            raise _unknown_message(start)
+            raise unknown_message(start)
         return [self._message(row) for row in reversed(found[:limit])], len(found) > limit
 
     def search(self, query: str, limit: int = 50) -> list[Hit]:
@@ -192,19 +164,69 @@ class Store:
         with spoken(self._path):
             return search.search(self._db, query, limit)
 
+    # --- summaries --------------------------------------------------------------------------
+
+    def summaries(self, chat: str) -> dict[str, str]:
+        """Texts by the id of the last message that each one stands for."""
+        with spoken(self._path):
+            return summaries.read(self._db, chat)
+
+    def keep_summary(self, chat: str, upto: str, text: str) -> None:
+        """Store what stands for all messages up to this one."""
+        with self._transaction():
+            summaries.keep(self._db, chat, upto, text)
+
+    def images(self) -> frozenset[str]:
+        """Ids of the images of all messages, deleted ones too: a restore brings those back."""
+        found = self._all("SELECT images FROM messages WHERE images IS NOT NULL", ())
+        return frozenset(image.id for row in found for image in rows.images_of(row["images"]))
+
+    # --- whole chats ------------------------------------------------------------------------
+
+    def tree(self, chat: str, after: str | None, limit: int) -> tuple[list[Message], bool]:
+        """At most `limit` messages of a chat in the order they were stored, those after one of them; and
+        whether others follow. Raises EngineError `message_unknown`."""
+        seq = 0
+        if after is not None:
+            found = self._all("SELECT seq FROM messages WHERE id = ? AND chat = ?", (after, chat))
+            if not found:
+                raise unknown_message(after)
+            seq = found[0]["seq"]
+        found = self._all(f"{rows.SELECT_MESSAGE}{whole.TREE}", (chat, seq, limit + 1))
+        return [self._message(row) for row in found[:limit]], len(found) > limit
+
+    def stage_chat(self, info: ChatInfo) -> None:
+        """Begin a chat that `put_messages` fills; nobody sees it before its last page."""
+        with self._transaction():
+            whole.stage(self._db, info)
+
+    def put_messages(
+        self, chat: str, messages: tuple[Message, ...], last: bool = False, head: str | None = None
+    ) -> None:
+        """One page of a chat that was begun; with `last` it appears. Raises EngineError `chat_unknown` or
+        `messages_unfit`."""
+        with self._transaction():
+            whole.put(self._db, chat, messages)
+            if last:
+                whole.show(self._db, chat, head)
+
     def recover(self) -> list[Message]:
         """At an engine's start: close the replies that a killed one left live (deltas joined in, finish
         `interrupted`) and return them; drop chats of another day that nothing was said in."""
         with self._transaction():
-            found = self._db.execute(f"{_SELECT_MESSAGE} WHERE m.state <> 'done' ORDER BY m.seq").fetchall()
+            found = self._db.execute(
+                f"{rows.SELECT_MESSAGE} WHERE m.state <> 'done' ORDER BY m.seq"
+            ).fetchall()
             closed = [
                 msgspec.structs.replace(self._message(row), state="done", finish="interrupted")
                 for row in found
             ]
             for message in closed:
                 self._write(message)
+            whole.drop_staged(self._db)
             self._db.execute(
-                "DELETE FROM chats WHERE head IS NULL AND draft = '' AND updated < ?",
+                "DELETE FROM chats WHERE head IS NULL AND draft = '' AND updated < ?"
+                " AND NOT EXISTS (SELECT 1 FROM messages WHERE chat = chats.id)",
                 (time.time() - FORGET_AFTER,),
             )
         return closed
@@ -213,45 +235,12 @@ class Store:
 
     def _write(self, message: Message) -> None:
         changed = self._db.execute(
-            "UPDATE messages SET (role, text, thinking, state, model, adapter, settings, finish, stats,"
-            " error, created) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
-            (*rows.message_row(message)[3:], message.id),
+            f"UPDATE messages SET ({rows.MESSAGE_COLUMNS}) = ({rows.MESSAGE_VALUES}) WHERE id = ?",
+            (*rows.message_row(message), message.id),
         )
         if changed.rowcount == 0:
-            raise _unknown_message(message.id)
+            raise unknown_message(message.id)
         self._db.execute("DELETE FROM deltas WHERE message = ?", (message.id,))
-
-    def _message(self, row: sqlite3.Row) -> Message:
-        if row["state"] == "done":
-            return rows.message_of(row)
-        texts: dict[str, list[str]] = {"answer": [], "thinking": []}
-        for part, text in self._db.execute(
-            "SELECT part, text FROM deltas WHERE message = ? ORDER BY n", (row["id"],)
-        ):
-            texts[part].append(text)
-        return rows.message_of(row, "".join(texts["answer"]), "".join(texts["thinking"]))
-
-    def _all(self, query: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
-        with spoken(self._path):
-            return self._db.execute(query, values).fetchall()
-
-    @contextmanager
-    def _transaction(self, durable: bool = True) -> Iterator[None]:
-        """All or nothing; durable ones are synced to the disk before they return."""
-        with spoken(self._path):
-            synchronous = "FULL" if durable else "NORMAL"
-            if synchronous != self._synchronous:
-                self._db.execute(f"PRAGMA synchronous = {synchronous}")
-                self._synchronous = synchronous
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                # A full disk may have rolled back by itself.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
 
 
 def _connect(target: str) -> sqlite3.Connection:
@@ -261,18 +250,3 @@ def _connect(target: str) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
-
-
-def _unknown_chat(chat: str) -> EngineError:
-    return fault(
-        "chat_unknown",
-        "There is no such chat",
-        f"No chat has the id {chat}",
-        "Pick one from the list of chats",
-    )
-
-
-def _unknown_message(message: str) -> EngineError:
-    return fault(
-        "message_unknown", "There is no such message", f"No message has the id {message}", "Reload the chat"
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from contextlib import nullcontext
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import count
 
 import torch
@@ -13,11 +13,14 @@ from msgspec.structs import replace
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from engine.backend import Backend, LoadSpec, ReplyResult, ReplySink, ReplySpec
-from engine.chat.thinking import soft_switch
+from engine.backend import Backend, InspectSpec, LoadSpec, ReplyResult, ReplySink, ReplySpec
+from engine.chat.window import context_size
 from engine.protocol.errors import fault
+from engine.protocol.inspect import Inspection
 from engine.protocol.specs import ChatSettings, ModelInfo
 from engine.workers.adapted import AdaptedModels
+from engine.workers.begun import begin
+from engine.workers.counting import TokenCounter
 from engine.workers.decode import Decoding, Limits
 from engine.workers.defaults import resolve
 from engine.workers.device import (
@@ -28,10 +31,12 @@ from engine.workers.device import (
     use_threads,
 )
 from engine.workers.gate import Gate
+from engine.workers.inspect import PAGE, Inspected
 from engine.workers.loaded import LoadedModel, load
-from engine.workers.prefix import PrefixCache
-from engine.workers.prompt import Prompt, build_prompt
+from engine.workers.prefix import PrefixCache, common_prefix
+from engine.workers.prompt import Prompt, switched
 from engine.workers.sampling import Sampler
+from engine.workers.seeing import SeeingSteps
 from engine.workers.steps import CachedSteps, RecomputingSteps, Steps
 from engine.workers.tokens import TokenDecoder
 from engine.workers.training.trainer import TorchTrainer
@@ -40,6 +45,8 @@ from engine.workers.writer import ReplyWriter
 CACHED_CHATS = 4
 CACHED_BYTES = 2 << 30
 """Chats and bytes of KV cache kept beside the chat in use; the oldest go first."""
+INSPECTED = "(inspected)"
+"""Key of the cache of a reply that is looked into while its chat's own cache stands elsewhere."""
 
 
 def create() -> Backend:
@@ -55,10 +62,12 @@ class TorchBackend:
     def __init__(self) -> None:
         self._models: dict[str, LoadedModel] = {}
         self._caches: OrderedDict[str, PrefixCache] = OrderedDict()
+        self._inspected: Inspected | None = None
         self._serial = count(1)
         self._adapted = AdaptedModels()
         self._gate = Gate()
         self.trainer = TorchTrainer(self._models.get, self._gate)
+        self.counter = TokenCounter()
 
     def load(
         self,
@@ -84,6 +93,7 @@ class TorchBackend:
         for chat in stale:
             del self._caches[chat]
         self._adapted.forget(gone.serial)
+        self._inspected = None
         del gone
         give_back_memory()
 
@@ -100,39 +110,73 @@ class TorchBackend:
     def reply(self, spec: ReplySpec, sink: ReplySink) -> ReplyResult:
         """Generate one reply.
 
-        Raises EngineError: `model_not_loaded`, `prompt_too_long`, `template_failed`, `out_of_memory`,
-        `broken_logits`, `adapter_broken`.
+        Raises EngineError: `model_not_loaded`, `prompt_too_long`, `reply_full`, `context_full`,
+        `template_failed`, `out_of_memory`, `broken_logits`, `adapter_broken`.
         """
-        loaded = self._models.get(spec.model)
+        loaded = self._loaded(spec.model)
+        settings = _effective(spec, loaded)
+        prompt, begun = begin(loaded.vocabulary, spec, settings, loaded.info)
+        with self._running(loaded, spec, spec.chat, "writing the reply") as model:
+            steps = self._steps(loaded, model, spec, spec.chat, prompt)
+            return self._generate(loaded, spec, prompt, begun, settings, steps, sink)
+
+    def inspect(self, spec: InspectSpec, cancelled: threading.Event) -> Inspection:
+        """Probabilities of a reply's tokens, as far as the stretch needs; see engine.workers.inspect.
+
+        Raises EngineError as `reply` does, and `cancelled`.
+        """
+        reply = spec.reply
+        loaded = self._loaded(reply.model)
+        settings = _effective(reply, loaded)
+        prompt, ids = begin(loaded.vocabulary, reply, settings, loaded.info, written=True)
+        weights = (_weights(loaded, reply), prompt.images)
+        seen = Inspected(weights, loaded.vocabulary, prompt, ids, spec.top)
+        if self._inspected is None or not seen.same(self._inspected):
+            self._inspected = seen
+        start = max(0, spec.start)
+        end = start + min(max(0, spec.limit), PAGE)
+        chat = self._cache_for(reply.chat, seen.sequence)
+        with self._running(loaded, reply, chat, "looking into the reply") as model:
+            self._inspected.extend(self._steps(loaded, model, reply, chat, prompt), end, cancelled)
+        self._make_room(chat)
+        return self._inspected.page(start, end)
+
+    def _loaded(self, model: str) -> LoadedModel:
+        loaded = self._models.get(model)
         if loaded is None:
             raise fault("model_not_loaded", "The model is not loaded", remedy="Load it, then ask again")
-        settings = _effective(spec, loaded)
-        prompt = build_prompt(
-            loaded.vocabulary,
-            spec.turns,
-            settings,
-            thinking=loaded.info.thinking,
-            context=loaded.info.context,
-        )
+        return loaded
+
+    @contextmanager
+    def _running(
+        self, loaded: LoadedModel, spec: ReplySpec, chat: str, doing: str
+    ) -> Iterator[PreTrainedModel]:
+        """The model that the reply runs on, for forwards over the cache of this key."""
         model = loaded.model if spec.adapter is None else self._adapted.get(loaded, spec.adapter)
         use_threads(loaded.info.parameters)
         first = self._gate.chatting() if shares_processor(model.device) else nullcontext()
         try:
             with first, torch.inference_mode():
-                steps = self._steps(loaded, model, spec, prompt)
-                return self._generate(loaded, spec.chat, prompt, settings, steps, sink)
+                yield model
         except BaseException as error:
             # A forward that failed half way leaves layers of different lengths.
-            self.forget(spec.chat)
+            self.forget(chat)
             if is_out_of_memory(error):
-                raise out_of_memory("writing the reply", error) from error
+                raise out_of_memory(doing, error) from error
             raise
+
+    def _cache_for(self, chat: str, sequence: list[int]) -> str:
+        """The chat's own cache where looking into a reply takes nothing from it, else one beside it."""
+        cache = self._caches.get(chat)
+        kept = cache is None or common_prefix(cache.ids, sequence) == len(cache.ids)
+        return chat if kept else INSPECTED
 
     def _generate(
         self,
         loaded: LoadedModel,
-        chat: str,
+        spec: ReplySpec,
         prompt: Prompt,
+        begun: list[int],
         settings: ChatSettings,
         steps: Steps,
         sink: ReplySink,
@@ -141,28 +185,43 @@ class TorchBackend:
         writer = ReplyWriter(TokenDecoder(vocabulary.tokenizer), vocabulary.parser(prompt.thinking), sink)
         decoding = Decoding(
             steps,
-            Sampler(settings.sampling, prompt.ids),
+            Sampler(settings.sampling, [*prompt.ids, *begun]),
             writer,
             sink,
-            Limits(loaded.info.context, settings.sampling.max_tokens, settings.think_budget),
+            Limits(
+                context_size(loaded.info.context, settings),
+                settings.sampling.max_tokens,
+                settings.think_budget,
+            ),
             stops=vocabulary.stops,
             early_stop=vocabulary.early_stop(),
         )
-        finish = decoding.run(prompt)
-        self._make_room(chat)
-        return ReplyResult(writer.text("answer"), writer.text("thinking"), finish, decoding.stats(), settings)
+        finish = decoding.run(prompt, begun, spec.begun.thinking_s if spec.begun else 0.0)
+        self._make_room(spec.chat)
+        return ReplyResult(
+            writer.text("answer"),
+            writer.text("thinking"),
+            finish,
+            decoding.stats(),
+            settings,
+            tuple(decoding.ids),
+        )
 
-    def _steps(self, loaded: LoadedModel, model: PreTrainedModel, spec: ReplySpec, prompt: Prompt) -> Steps:
+    def _steps(
+        self, loaded: LoadedModel, model: PreTrainedModel, spec: ReplySpec, chat: str, prompt: Prompt
+    ) -> Steps:
         if not loaded.cacheable:
             return RecomputingSteps(model)
-        key = (loaded.serial, spec.adapter and (spec.adapter.id, spec.adapter.version))
-        chat = spec.chat
+        key = _weights(loaded, spec)
         cache = self._caches.get(chat)
         if cache is None or cache.key != key:
             cache = PrefixCache(key, model.config)
             self._caches[chat] = cache
         self._caches.move_to_end(chat)
-        return CachedSteps(model, cache, loaded.vocabulary.boundary(prompt.ids))
+        boundary, eyes = loaded.vocabulary.boundary(prompt.ids), loaded.vocabulary.eyes
+        if eyes is not None:
+            return SeeingSteps(model, cache, boundary, eyes, prompt.images)
+        return CachedSteps(model, cache, boundary)
 
     def _make_room(self, chat: str) -> None:
         """Forget the caches used longest ago."""
@@ -175,11 +234,14 @@ class TorchBackend:
 
 def _effective(spec: ReplySpec, loaded: LoadedModel) -> ChatSettings:
     """The settings as this reply uses them: `/think` in the message, the model's defaults, a seed."""
-    settings = spec.settings
-    switch = soft_switch(spec.turns[-1].text) if spec.turns else None
-    think = settings.think if switch is None else switch
-    defaults = loaded.defaults.thinking if think else loaded.defaults.plain
-    return replace(settings, think=think, sampling=resolve(settings.sampling, defaults))
+    settings = switched(spec.turns, spec.settings)
+    defaults = loaded.defaults.thinking if settings.think else loaded.defaults.plain
+    return replace(settings, sampling=resolve(settings.sampling, defaults))
+
+
+def _weights(loaded: LoadedModel, spec: ReplySpec) -> Hashable:
+    """Names the weights that a KV cache belongs to."""
+    return (loaded.serial, spec.adapter and (spec.adapter.id, spec.adapter.version))
 
 
 def _serial_of(key: Hashable) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -49,24 +49,30 @@ class Decoding:
         self._limits = limits
         self._stops = stops
         self._early_stop = early_stop
+        self.ids: list[int] = []
+        """All tokens of the reply so far: those it began with, special ones and the stop token too."""
         self._forced = False
         self._prompt_tokens = 0
+        self._begun = 0
         self._tokens = 0
         self._started = 0.0
         self._ttft_s = 0.0
         self._single_steps = 0
         self._decode_s = 0.0
 
-    def run(self, prompt: Prompt) -> Finish:
-        """Stream the reply into the writer; says why it ended."""
-        self._prompt_tokens = len(prompt.ids)
+    def run(self, prompt: Prompt, begun: Sequence[int] = (), begun_s: float = 0.0) -> Finish:
+        """Stream the reply into the writer; says why it ended.
+
+        `begun`: ids that the reply begins with, its thinking in them took `begun_s` seconds. They are written
+        before anything is computed; where they end in a stop token, that is the reply.
+        """
+        self._prompt_tokens, self._begun = len(prompt.ids), len(begun)
         self._started = time.perf_counter()
         self._sink.moved("prefill")
-        logits = self._steps.prefill(prompt.ids, self._go_on)
-        finish: Finish = "cancelled"
-        if logits is not None:
-            self._writer.begin()
-            finish = self._decode(logits)
+        self.ids.extend(begun)
+        complete = bool(begun) and begun[-1] in self._stops
+        self._writer.begun(begun[:-1] if complete else begun, begun_s)
+        finish: Finish = "stop" if complete else self._go_on_from([*prompt.ids, *begun])
         self._writer.flush()
         self._sink.stats(self.stats())
         return finish
@@ -75,8 +81,8 @@ class Decoding:
         """Where the reply stands."""
         return ReplyStats(
             prompt_tokens=self._prompt_tokens,
-            cached_tokens=self._steps.cached,
-            tokens=self._tokens,
+            cached_tokens=min(self._steps.cached, self._prompt_tokens),
+            tokens=self._begun + self._tokens,
             thinking_tokens=self._writer.thinking_tokens,
             thinking_s=self._writer.thinking_s,
             ttft_ms=self._ttft_s * 1e3,
@@ -84,6 +90,13 @@ class Decoding:
             context_used=self._steps.fed,
             context_size=self._limits.context,
         )
+
+    def _go_on_from(self, ids: Sequence[int]) -> Finish:
+        logits = self._steps.prefill(ids, self._go_on)
+        if logits is None:
+            return "cancelled"
+        self._writer.begin()
+        return self._decode(logits)
 
     def _go_on(self) -> bool:
         """Between two chunks of the prefill."""
@@ -100,6 +113,7 @@ class Decoding:
             token = self._sampler(logits)
             if not self._ttft_s:
                 self._ttft_s = time.perf_counter() - self._started
+            self.ids.append(token)
             if token in self._stops:
                 return "stop"
             self._took(token)
@@ -129,6 +143,7 @@ class Decoding:
     def _answer_now(self) -> torch.Tensor:
         """End the thinking on the live cache, as one small prefill."""
         self._forced = True
+        self.ids.extend(self._early_stop)
         for token in self._early_stop:
             self._writer.token(token, counted=False)
         return self._steps.feed(self._early_stop)

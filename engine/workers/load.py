@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 from transformers.utils import logging as transformers_logging
 
+from engine.models.describe import SEEING
 from engine.protocol.errors import EngineError, fault
 from engine.workers.device import is_out_of_memory, out_of_memory
 
@@ -49,7 +55,7 @@ def build_config(raw: dict[str, Any], name: str) -> PretrainedConfig:
             f"Its config.json has wrong values: {_brief(error)}",
             "Download the model again",
         ) from error
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    if family not in SEEING and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise fault(
             "unknown_architecture",
             f"{name} cannot be loaded",
@@ -77,7 +83,7 @@ def load_model(
 
     try:
         with _tensors_reported(step), _collector_off():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = _kind(config).from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype,
@@ -104,6 +110,11 @@ def weight_bytes(model: torch.nn.Module) -> int:
     """Bytes of parameters and buffers; tied ones count once."""
     tensors = [*model.parameters(), *model.buffers()]
     return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
+
+
+def _kind(config: PretrainedConfig) -> Any:
+    """The class that loads it: with its vision tower where that is used, else its text part alone."""
+    return AutoModelForImageTextToText if config.model_type in SEEING else AutoModelForCausalLM
 
 
 def _attention(config: PretrainedConfig) -> dict[str, str]:

@@ -53,7 +53,7 @@ def load(
     template = ChatTemplate.load(folder)
     vocabulary = Vocabulary.load(folder, template, ())
     model = load_model(folder, asked.name, config, dtype, device, progress, cancelled)
-    vocabulary = Vocabulary(vocabulary.tokenizer, template, end_ids(model.generation_config))
+    vocabulary = Vocabulary(vocabulary.tokenizer, template, end_ids(model.generation_config), vocabulary.eyes)
     tested = asked.family in TESTED or config.model_type in TESTED
     if not tested:
         progress(1.0, "comparing with transformers")
@@ -72,6 +72,7 @@ def load(
         chat=template is not None,
         why=asked.why if cacheable else _SLOW,
         defaults=defaults.thinking,
+        plain_defaults=defaults.plain,
     )
     return LoadedModel(info, serial, model, vocabulary, defaults, cacheable)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from engine.backend import Turn, completion_prompt
-from engine.chat.thinking import prompt_opens_thinking
-from engine.chat.window import fit
-from engine.protocol.specs import ChatSettings, ThinkingKind
-from engine.workers.vocabulary import Vocabulary
+from msgspec.structs import replace
 
-REPLY_ROOM = 512
-"""Tokens kept free for the reply, unless fewer are wanted or the context is small."""
+from engine.backend import Turn, completion_prompt
+from engine.chat.thinking import prompt_opens_thinking, soft_switch
+from engine.chat.window import fit, prompt_budget
+from engine.protocol.specs import ChatSettings, ImageRef, ThinkingKind
+from engine.workers.vocabulary import Vocabulary
 
 
 class Prompt(NamedTuple):
@@ -20,6 +19,8 @@ class Prompt(NamedTuple):
     ids: list[int]
     thinking: bool
     """Whether the reply starts inside thinking."""
+    images: tuple[ImageRef, ...] = ()
+    """Those of the turns that are sent, in order; each stands as a run of one id."""
 
 
 def build_prompt(
@@ -32,30 +33,53 @@ def build_prompt(
 ) -> Prompt:
     """Render, tokenise, and leave out the oldest turns that do not fit.
 
-    Raises EngineError `prompt_too_long` when the last turn alone is too long, or `template_failed`.
+    Raises EngineError `prompt_too_long` when the last turn alone is too long, `context_full` where the
+    chat would rather stop than drop, or `template_failed`.
     """
     texts: dict[tuple[Turn, ...], tuple[str, list[int]]] = {}
 
     def count(some: tuple[Turn, ...]) -> int:
-        text = _text(vocabulary, some, settings)
-        texts[some] = (text, vocabulary.encode(text))
+        if some not in texts:
+            text = prompt_text(vocabulary, some, settings)
+            texts[some] = (text, prompt_ids(vocabulary, some, text))
         return len(texts[some][1])
 
-    kept = fit(turns, count, context - _room(settings, context))
+    kept = fit(turns, count, prompt_budget(context, settings), settings.overflow)
     text, ids = texts[kept]
     started = thinking == "always" or (vocabulary.template is not None and prompt_opens_thinking(text))
-    return Prompt(ids or [_start(vocabulary)], started)
+    images = tuple(image for turn in kept for image in turn.images) if vocabulary.eyes is not None else ()
+    return Prompt(ids or [_start(vocabulary)], started, images)
 
 
-def _text(vocabulary: Vocabulary, turns: tuple[Turn, ...], settings: ChatSettings) -> str:
+def prompt_text(vocabulary: Vocabulary, turns: tuple[Turn, ...], settings: ChatSettings) -> str:
+    """What the model continues, as text. Raises EngineError `template_failed`."""
     if vocabulary.template is None:
         return settings.system + completion_prompt(turns)
+    if any(turn.images for turn in turns):
+        if vocabulary.eyes is None:
+            turns = tuple(map(told, turns))
+        else:
+            turns, settings = vocabulary.eyes.hidden(turns, settings)
     return vocabulary.template.render(turns, settings, think=settings.think)
 
 
-def _room(settings: ChatSettings, context: int) -> int:
-    wanted = settings.sampling.max_tokens or REPLY_ROOM
-    return max(1, min(wanted, REPLY_ROOM, context // 4))
+def prompt_ids(vocabulary: Vocabulary, turns: tuple[Turn, ...], text: str) -> list[int]:
+    """Ids of a prompt that `prompt_text` made of these turns, as many for an image as the model sees."""
+    ids = vocabulary.encode(text)
+    images = [image for turn in turns for image in turn.images]
+    return vocabulary.eyes.fill(ids, images) if images and vocabulary.eyes is not None else ids
+
+
+def told(turn: Turn) -> Turn:
+    """The turn for a model that cannot see: images by their names."""
+    names = "\n".join(f"[image {image.name}]" for image in turn.images)
+    return replace(turn, text=f"{names}\n{turn.text}", images=()) if turn.images else turn
+
+
+def switched(turns: tuple[Turn, ...], settings: ChatSettings) -> ChatSettings:
+    """The settings with what `/think` or `/no_think` in the last message asks for."""
+    switch = soft_switch(turns[-1].text) if turns else None
+    return settings if switch is None else replace(settings, think=switch)
 
 
 def _start(vocabulary: Vocabulary) -> int:

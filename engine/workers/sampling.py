@@ -34,7 +34,7 @@ class Sampler:
         """The id chosen from logits `[vocabulary]`, float32. Raises EngineError `broken_logits` on NaN."""
         scores = self._penalised(logits)
         if self.temperature <= 0 or self.top_k == 1:
-            return self._seen_now(int(_finite(scores).argmax()))
+            return self._seen_now(int(finite(scores).argmax()))
         values, ids = self._narrowed(scores / self.temperature)
         drawn = torch.multinomial(values.softmax(-1), 1, generator=self._generator)
         return self._seen_now(int(drawn if ids is None else ids[drawn]))
@@ -60,7 +60,7 @@ class Sampler:
         elif self.top_p < 1:
             scores, ids = scores.sort(descending=True)
         # Few values, or one copy: drawn on the CPU, so that a seed means the same on each device.
-        scores = _finite(scores.cpu())
+        scores = finite(scores.cpu())
         if self.top_p < 1:
             probabilities = scores.softmax(-1)
             outside = probabilities.cumsum(-1) - probabilities >= self.top_p
@@ -71,7 +71,8 @@ class Sampler:
         return scores, None if ids is None else ids.cpu()
 
 
-def _finite(scores: torch.Tensor) -> torch.Tensor:
+def finite(scores: torch.Tensor) -> torch.Tensor:
+    """The scores as they are. Raises EngineError `broken_logits` when the best of them is no number."""
     if not math.isfinite(float(scores.max())):
         raise fault(
             "broken_logits",

@@ -34,6 +34,10 @@ class Steps(Protocol):
         """Logits `[vocabulary]`, float32, after these further tokens."""
         ...
 
+    def rows(self, ids: Sequence[int]) -> torch.Tensor:
+        """Logits `[len(ids), vocabulary]` after each of these further tokens, as the model computes them."""
+        ...
+
 
 class CachedSteps:
     """Forward passes over a PrefixCache. No 2D mask: with one unpadded row it would only cost time."""
@@ -62,14 +66,21 @@ class CachedSteps:
         return logits
 
     def feed(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._forward(ids, self._extra)[-1].float()
+
+    def rows(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._forward(ids, {})
+
+    def _forward(self, ids: Sequence[int], extra: dict[str, int]) -> torch.Tensor:
         out = self._model(
             input_ids=torch.tensor([ids], device=self._model.device),
             past_key_values=self._prefix.kv,
             use_cache=True,
-            **self._extra,
+            **extra,
         )
         self._prefix.ids.extend(ids)
-        return out.logits[0, -1].float()
+        logits: torch.Tensor = out.logits[0]
+        return logits
 
     def _chunks(self, length: int) -> list[tuple[int, int]]:
         edges = {*range(self.cached, length, CHUNK), length}
@@ -84,6 +95,7 @@ class RecomputingSteps:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
+        self._keeps = _keeps_logits(model)
         self._ids: list[int] = []
         self.cached = 0
 
@@ -96,8 +108,20 @@ class RecomputingSteps:
 
     def feed(self, ids: Sequence[int]) -> torch.Tensor:
         self._ids.extend(ids)
-        out = self._model(input_ids=torch.tensor([self._ids], device=self._model.device), use_cache=False)
-        return out.logits[0, -1].float()
+        return self._last(1)[-1].float()
+
+    def rows(self, ids: Sequence[int]) -> torch.Tensor:
+        self._ids.extend(ids)
+        return self._last(len(ids))
+
+    def _last(self, count: int) -> torch.Tensor:
+        out = self._model(
+            input_ids=torch.tensor([self._ids], device=self._model.device),
+            use_cache=False,
+            **({"logits_to_keep": count} if self._keeps else {}),
+        )
+        logits: torch.Tensor = out.logits[0, -count:]
+        return logits
 
 
 def _keeps_logits(model: PreTrainedModel) -> bool:

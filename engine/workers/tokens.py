@@ -16,8 +16,10 @@ class TokenDecoder:
     character, and while it ends in single-byte tokens, which decode as one run.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, hold_bytes: bool = True) -> None:
+        """`hold_bytes`: whether single-byte tokens wait for the end of their run, as exactness needs."""
         self._tokenizer = tokenizer
+        self._hold_bytes = hold_bytes
         self._special = frozenset(tokenizer.all_special_ids)
         self._shown: list[int] = []
         self._waiting: list[int] = []
@@ -27,7 +29,7 @@ class TokenDecoder:
         if token_id in self._special:
             return ""
         self._waiting.append(token_id)
-        if _is_byte(self._tokenizer.convert_ids_to_tokens(token_id)):
+        if self._hold_bytes and is_byte(self._tokenizer.convert_ids_to_tokens(token_id)):
             return ""
         text = self._added()
         return "" if text.endswith(BROKEN) else self._release(text)
@@ -35,6 +37,13 @@ class TokenDecoder:
     def flush(self) -> str:
         """What was held back; call once, at the end."""
         return self._release(self._added()) if self._waiting else ""
+
+    def would_add(self, token_id: int) -> str:
+        """The text that this token would add if it came next; ends in BROKEN where it is half a character."""
+        if token_id in self._special:
+            return ""
+        before = self._decode(self._shown) if self._shown else ""
+        return self._decode([*self._shown, *self._waiting, token_id])[len(before) :]
 
     def _release(self, text: str) -> str:
         # An empty text may be a leading space that only the next token makes visible: it stays in the window.
@@ -52,6 +61,6 @@ class TokenDecoder:
         return text
 
 
-def _is_byte(token: object) -> bool:
+def is_byte(token: object) -> bool:
     """`<0x0A>`: one byte, of a vocabulary that falls back to bytes."""
     return isinstance(token, str) and len(token) == 6 and token.startswith("<0x") and token.endswith(">")

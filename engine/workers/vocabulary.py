@@ -10,6 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from engine.chat.template import ChatTemplate
 from engine.chat.thinking import EARLY_STOP, TAGS, ThinkParser
 from engine.protocol.errors import fault
+from engine.workers.eyes import Eyes
 
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eot|>", "<end_of_turn>", "<end_of_utterance>")
 """Tokens that end a turn in some family; one counts where the chat template writes it."""
@@ -21,9 +22,14 @@ class Vocabulary:
     """A tokenizer, and the ids that steer a reply."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None, ends: Iterable[int]
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        template: ChatTemplate | None,
+        ends: Iterable[int],
+        eyes: Eyes | None = None,
     ) -> None:
-        """`ends`: the end ids that the model's generation_config names."""
+        """`ends`: the end ids that the model's generation_config names; `eyes`: of a model that sees."""
+        self.eyes = eyes
         self.tokenizer = tokenizer
         self.template = template
         self.stops = frozenset(self._stops(ends))
@@ -46,11 +52,24 @@ class Vocabulary:
                 str(error).strip().partition("\n")[0],
                 "Download the model again",
             ) from error
-        return cls(tokenizer, template, ends)
+        return cls(tokenizer, template, ends, Eyes.load(folder, tokenizer))
 
     def encode(self, text: str) -> list[int]:
         """Ids of a prompt. A template writes its special tokens itself; bare text gets the tokenizer's."""
         return list(self.tokenizer.encode(text, add_special_tokens=self.template is None))
+
+    def plain(self, text: str) -> list[int]:
+        """Ids of a text in which no special token's name counts as that token."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def tag(self, tag: str) -> list[int]:
+        """Ids of a tag: one where it is a token."""
+        return list(self.tokenizer.encode(tag, add_special_tokens=False))
+
+    @property
+    def tags(self) -> tuple[str, str]:
+        """The tags that this model opens and closes thinking with."""
+        return self._tags[0]
 
     def parser(self, started: bool) -> ThinkParser:
         """Splits a reply into thinking and answer: by ids where the tags are tokens, else by text.
@@ -63,7 +82,7 @@ class Vocabulary:
 
     def early_stop(self) -> list[int]:
         """Ids of the sentence that ends thinking, with the closing tag that this model knows."""
-        text = EARLY_STOP.replace(TAGS[0][1], self._tags[0][1])
+        text = EARLY_STOP.replace(TAGS[0][1], self.tags[1])
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def boundary(self, prompt: Sequence[int]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from engine.backend import ReplySink
 from engine.chat.thinking import ThinkParser
@@ -37,10 +38,21 @@ class ReplyWriter:
         running = 0.0 if self._since is None else time.monotonic() - self._since
         return self._thought_s + running
 
+    def begun(self, ids: Sequence[int], thinking_s: float = 0.0) -> None:
+        """What the reply begins with: as text only, for nothing of it is written now."""
+        self._thought_s = thinking_s
+        for token_id in ids:
+            before = self.part
+            self._put(self._parser.feed(token_id, self._decoder.feed(token_id)))
+            if before == self.part == "thinking":
+                self.thinking_tokens += 1
+
     def begin(self) -> None:
-        """Prefill is done: a prompt that opened thinking starts the clock."""
+        """Prefill is done: where the prompt, or what was begun, is inside thinking, the clock starts."""
         if self.part == "thinking":
             self._enter("thinking")
+        elif any(self._pieces.values()):
+            self._enter("answering")
 
     def token(self, token_id: int, *, counted: bool = True) -> None:
         """Take the next id. `counted`: whether it was the model's own choice."""
@@ -67,6 +79,10 @@ class ReplyWriter:
     def _emit(self, pieces: list[tuple[Part, str]]) -> None:
         for part, text in pieces:
             self._enter("thinking" if part == "thinking" else "answering")
+            self._put([(part, text)])
+
+    def _put(self, pieces: list[tuple[Part, str]]) -> None:
+        for part, text in pieces:
             self._pieces[part].append(text)
             self._sink.text(part, text)
 

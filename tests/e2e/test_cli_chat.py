@@ -12,7 +12,9 @@ import pytest
 
 from engine.api import Target, commands, connect, events, specs
 from tests.support.command import qwill
+from tests.support.playwright import Playwright
 from tests.support.pty_app import QWILL, ROOT, PtyApp
+from tests.support.scripted import engine_with
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SUM = "What is 482 + 359?"
@@ -63,6 +65,60 @@ async def test_json_is_one_line_with_the_texts_as_decoded() -> None:
 async def test_the_prompt_can_come_from_stdin() -> None:
     done = await qwill("chat", "-p", "-", "--json", stdin=SUM + "\n")
     assert "841" in done.json["text"]
+
+
+async def test_what_comes_through_a_pipe_stands_below_the_prompt_and_files_go_with_it(tmp_path: Path) -> None:
+    (tmp_path / "rules.md").write_text("Be kind.")
+    async with engine_with(Playwright("Fine.")) as play:
+        done = await qwill("chat", "-p", "Review", "-f", str(tmp_path / "rules.md"), stdin="+ one line\n")
+    assert (done.code, done.out) == (0, "Fine.\n")
+    sent = next(command for command in play.asked if isinstance(command, commands.Send))
+    assert sent.text == "Review\n\n+ one line"
+    assert [(file.name, file.text) for file in sent.files] == [("rules.md", "Be kind.")]
+
+
+async def test_a_file_that_is_not_there_is_one_sentence_and_nothing_is_asked() -> None:
+    done = await qwill("chat", "-p", "Review", "-f", "nowhere.txt")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("\n") == 1
+    assert "nowhere.txt" in done.err
+
+
+CODE = "Two:\n\n```sh\nls\n```\n\nand\n\n```python\nprint(1)\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "printed"), [((), "ls\n"), (("2",), "print(1)\n"), (("all",), "ls\n\nprint(1)\n")]
+)
+async def test_extract_prints_only_code(option: tuple[str, ...], printed: str) -> None:
+    async with engine_with(Playwright(CODE)):
+        done = await qwill("chat", "-p", "How?", "-x", *option)
+        said = (await qwill("chat", "-p", "How?", "--json", "-x", *option)).json
+    assert (done.code, done.out, done.err) == (0, printed, "")
+    assert (said["text"], said["code"]) == (CODE, printed)
+
+
+@pytest.mark.parametrize(("answer", "option"), [("No code here.", ()), (CODE, ("3",))])
+async def test_extract_without_such_a_block_fails_in_one_sentence(
+    answer: str, option: tuple[str, ...]
+) -> None:
+    async with engine_with(Playwright(answer)):
+        done = await qwill("chat", "-p", "How?", "-x", *option)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("qwill: The answer holds ")
+    assert done.err.count("\n") == 1
+
+
+async def test_a_saved_chat_can_be_gone_on_with() -> None:
+    await qwill("chat", "-p", "What can you do?", "--no-think", "--save", "--max-tokens", "3")
+    done = await qwill("chat", "-p", SUM, "--continue", "--think", "--max-tokens", "60")
+    assert done.code == 0
+    client = await connect(Target())
+    chats: commands.ChatList = await client.request(commands.ListChats())
+    page: commands.ChatPage = await client.request(commands.ReadChat(chats.chats[0].id))
+    await client.close()
+    assert [m.text for m in page.messages if m.role == "user"] == ["What can you do?", SUM]
+    assert (await qwill("chat", "-p", "x", "--chat", "nowhere")).code == 1
 
 
 async def test_stdin_that_is_no_text_is_one_sentence() -> None:

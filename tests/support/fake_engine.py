@@ -82,6 +82,8 @@ class FakeEngine:
         self.chats: dict[str, specs.ChatInfo] = {chat.id: chat for chat in self.welcome.snapshot.chats}
         self.messages: dict[str, list[specs.Message]] = {}
         self.closed = False
+        self.context = commands.ContextUse()
+        """What the next prompt takes, whatever is asked."""
         self.dials = 0
         self._ids = itertools.count(1)
         self._queue: asyncio.Queue[events.Body | EngineLost | None] = asyncio.Queue()
@@ -223,7 +225,11 @@ class FakeEngine:
     def _on_newchat(self, command: commands.NewChat) -> specs.ChatInfo:
         chat_id = f"c{len(self.chats) + 1}"
         chat = specs.ChatInfo(
-            id=chat_id, model=command.model or "demo", settings=command.settings, updated=time.time()
+            id=chat_id,
+            model=command.model or "demo",
+            settings=command.settings,
+            updated=time.time(),
+            saved=command.saved,
         )
         self.chats[chat_id] = chat
         return chat
@@ -231,7 +237,7 @@ class FakeEngine:
     def _on_changechat(self, command: commands.ChangeChat) -> specs.ChatInfo:
         wanted = {
             field: getattr(command, field)
-            for field in ("title", "model", "settings", "draft")
+            for field in ("title", "model", "settings", "draft", "view", "tags", "archived")
             if getattr(command, field) is not None
         }
         self.chats[command.chat] = msgspec.structs.replace(self.chats[command.chat], **wanted)
@@ -244,7 +250,7 @@ class FakeEngine:
             updated=time.time(),
         )
         self.chats[command.chat] = chat
-        user = self._message(command.chat, "user", command.text)
+        user = self._message(command.chat, "user", command.text, files=command.files, images=command.images)
         self.messages[command.chat].append(user)
         reply = self._message(
             command.chat, "assistant", state="queued", model=chat.model, settings=chat.settings
@@ -258,6 +264,8 @@ class FakeEngine:
         return commands.Sent(chat=chat, user=user, reply=reply)
 
     def _on_regenerate(self, command: commands.Regenerate) -> specs.Message:
+        if not command.show:
+            return self._aside(command)
         path = self.messages[command.chat]
         old = next(message for message in path if message.id == command.message)
         new = msgspec.structs.replace(
@@ -274,6 +282,32 @@ class FakeEngine:
         path[path.index(old) :] = [new]
         self.emit(events.MessageAdded(message=new))
         return new
+
+    def _aside(self, command: commands.Regenerate) -> specs.Message:
+        """A reply beside the path, as a comparison asks for; the test finishes it by `finish_aside`."""
+        old = next(each for each in self.messages[command.chat] if each.id == command.message)
+        new = specs.Message(
+            id=f"m{next(self._ids)}",
+            chat=command.chat,
+            role="assistant",
+            parent=old.parent,
+            state="queued",
+            created=time.time(),
+            model=command.model,
+            settings=command.settings,
+            version=2,
+            versions=2,
+        )
+        self.emit(events.MessageAdded(message=new, shown=False))
+        return new
+
+    def finish_aside(self, message: str, chat: str, text: str, **more: Any) -> None:
+        """A reply beside the path is complete."""
+        stats = specs.ReplyStats(tokens=12, tokens_per_s=41.2)
+        done = specs.Message(
+            id=message, chat=chat, role="assistant", text=text, finish="stop", stats=stats, **more
+        )
+        self.emit(events.ReplyDone(message=done))
 
     def _on_readchat(self, command: commands.ReadChat) -> commands.ChatPage:
         path = self.messages.get(command.chat, [])
@@ -300,6 +334,12 @@ class FakeEngine:
                 if command.query.lower() in message.text.lower()
             )
         )
+
+    def _on_listmarked(self, command: commands.ListMarked) -> commands.MarkedList:
+        return commands.MarkedList(replies=())
+
+    def _on_measurecontext(self, command: commands.MeasureContext) -> commands.ContextUse:
+        return self.context
 
     def _on_listmodels(self, command: commands.ListModels) -> commands.ModelList:
         return commands.ModelList(models=self.welcome.snapshot.models)

@@ -58,6 +58,12 @@ class Desk:
         await self.press("enter")
         await self.until(lambda: self.bench.transcript.query(TurnView) and text in self.text())
 
+    async def say_command(self, text: str) -> None:
+        """Type a slash command into the composer and send it."""
+        self.bench.go_to(self.bench.composer)
+        self.bench.composer.put(text)
+        await self.press("enter")
+
     async def replied(self, question: str, answer: str, thinking: str = "") -> None:
         """A question and its whole reply."""
         await self.say(question)

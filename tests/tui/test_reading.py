@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from engine.api import commands, events
 from tests.support.fake_engine import FakeEngine
-from tests.tui.desk import open_desk
+from tests.tui.desk import Desk, open_desk
 from tui.widgets.transcript import STEP, WINDOW
 from tui.widgets.turn import TurnView
+
+
+def middle(desk: Desk) -> list[str]:
+    """The transcript's lines, as painted, without its scrollbar."""
+    return [line.split("│")[1][:-2].rstrip() for line in desk.text().split("\n")[3:30]]
+
 
 LONG = "\n\n".join(f"paragraph {n}" for n in range(60))
 
@@ -83,21 +89,83 @@ async def test_help_lists_the_keys_of_the_pane_one_comes_from_first() -> None:
         await desk.until(lambda: "In the transcript" not in desk.text())
 
 
-async def test_a_long_chat_mounts_a_window_and_reads_older_messages_on_the_way_up() -> None:
+async def test_a_long_chat_mounts_a_window_and_every_message_can_be_reached() -> None:
     engine = FakeEngine()
     engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(60)))
     async with open_desk(engine) as desk:
         await desk.until("answer 59")
-        assert len(desk.bench.transcript.query(TurnView)) == STEP
+        transcript = desk.bench.transcript
+        assert len(transcript.mounted) == STEP
         await desk.press("tab")
-        while len(desk.bench.transcript.query(TurnView)) < 120:
+        await desk.until(lambda: desk.app.focused is transcript)
+        seen: set[str] = set()
+        while not {"m1"} <= seen:
             await desk.press("g")
+            seen |= set(transcript.mounted)
+            assert len(transcript.mounted) <= WINDOW
         await desk.press("g")
         await desk.until("question 0")
+        path = desk.bench.state.engine.pages["old"].path
+        assert seen == set(path)
+        assert len(path) == 120
+        assert transcript.mounted[-1] != path[-1]
+        assert not transcript.whole
         befores = [command.before for command in desk.engine.asked(commands.ReadChat)]
         assert befores[0] is None
         assert all(befores[1:])
-        assert len(desk.bench.state.engine.path("old")) == 120
+
+
+async def test_on_the_way_down_again_the_newer_messages_come_back_and_following_resumes() -> None:
+    engine = FakeEngine()
+    engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(60)))
+    async with open_desk(engine) as desk:
+        await desk.until("answer 59")
+        transcript = desk.bench.transcript
+        await desk.press("tab")
+        await desk.until(lambda: desk.app.focused is transcript)
+        while "m1" not in transcript.mounted:
+            await desk.press("g")
+        assert not transcript.whole
+        while not transcript.following:
+            await desk.press("pagedown")
+            assert len(transcript.mounted) <= WINDOW
+        assert transcript.whole
+        await desk.until("answer 59")
+
+
+async def test_end_from_far_above_goes_to_the_newest_line_at_once() -> None:
+    engine = FakeEngine()
+    engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(60)))
+    async with open_desk(engine) as desk:
+        await desk.until("answer 59")
+        transcript = desk.bench.transcript
+        await desk.press("tab")
+        await desk.until(lambda: desk.app.focused is transcript)
+        while "m1" not in transcript.mounted:
+            await desk.press("g")
+        await desk.press("G")
+        await desk.until("answer 59")
+        assert transcript.following
+        assert transcript.whole
+
+
+async def test_lines_of_messages_that_are_off_the_screen_are_counted_too() -> None:
+    engine = FakeEngine()
+    engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(60)))
+    async with open_desk(engine) as desk:
+        await desk.until("answer 59")
+        transcript = desk.bench.transcript
+        await desk.press("tab")
+        await desk.until(lambda: desk.app.focused is transcript)
+        while "m1" not in transcript.mounted:
+            await desk.press("g")
+        assert transcript.unseen == 0
+        message = engine._message("old", "user", "one\ntwo\nthree")
+        engine.messages["old"].append(message)
+        engine.emit(events.MessageAdded(message=message))
+        await desk.until(lambda: transcript.unseen)
+        await desk.until("new line")
+        assert message.id not in transcript.mounted
 
 
 async def test_while_following_what_is_far_above_is_taken_off_the_screen() -> None:
@@ -137,3 +205,85 @@ async def test_what_is_pasted_is_cleaned() -> None:
         desk.app.post_message(Paste("safe\x1b]52;c;x\x07 text\u202e"))
         await desk.until(lambda: desk.bench.composer.text)
         assert desk.bench.composer.text == "safe]52;c;x text"
+
+
+async def test_any_step_up_pauses_and_the_last_lines_resume() -> None:
+    async with open_desk() as desk:
+        await desk.replied("go", LONG)
+        await desk.until("paragraph 59")
+        transcript = desk.bench.transcript
+        transcript.scroll_up(animate=False)
+        await desk.until(lambda: not transcript.following)
+        transcript.scroll_down(animate=False)
+        await desk.until(lambda: transcript.following)
+
+
+async def test_a_thought_folded_above_does_not_move_what_one_reads() -> None:
+    async with open_desk() as desk:
+        await desk.replied("go", LONG, "\n".join(f"musing {n}" for n in range(50)))
+        transcript = desk.bench.transcript
+        await desk.press("ctrl+o")
+        await desk.until(lambda: transcript.virtual_size.height > 150)
+        await desk.press("pageup")
+        await desk.until(lambda: not transcript.following)
+        await desk.pilot.pause()
+        before = middle(desk)
+        await desk.press("ctrl+o")
+        await desk.until(lambda: transcript.virtual_size.height < 150)
+        assert middle(desk) == before
+        assert not transcript.following
+        assert transcript.unseen == 0
+
+
+async def test_a_thought_that_grows_above_does_not_move_what_one_reads() -> None:
+    async with open_desk() as desk:
+        await desk.replied("first", LONG)
+        await desk.say("go")
+        desk.engine.think("hm", tokens=1, seconds=0.1)
+        await desk.until("┊ hm")
+        await desk.press("pageup")
+        await desk.until(lambda: not desk.bench.transcript.following)
+        await desk.pilot.pause()
+        top = desk.text().split("\n")[3]
+        reply = desk.engine.reply()
+        text = "\n".join(f"more {n}" for n in range(30))
+        desk.engine.emit(
+            events.TextDelta(chat="c1", message=reply.id, part="thinking", offset=2, text=f"\n{text}")
+        )
+        await desk.until("new line")
+        assert desk.text().split("\n")[3] == top
+
+
+async def test_the_place_and_the_folds_of_a_chat_are_found_again() -> None:
+    engine = FakeEngine()
+    engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(25)))
+    engine.add_chat("other", "other chat", ("hello", "there"))
+    async with open_desk(engine) as desk:
+        desk.bench.open_chat("old")
+        await desk.until("answer 24")
+        transcript = desk.bench.transcript
+        await desk.press("pageup", "pageup")
+        await desk.until(lambda: not transcript.following)
+        await desk.pilot.pause()
+        before = middle(desk)
+        desk.bench.open_chat("other")
+        await desk.until("there")
+        kept = [each for each in desk.engine.asked(commands.ChangeChat) if each.view]
+        assert kept[-1].chat == "old"
+        desk.bench.open_chat("old")
+        await desk.until(lambda: middle(desk) == before)
+        assert not transcript.following
+        await desk.press("tab", "G")
+        await desk.until("answer 24")
+        desk.bench.open_chat("other")
+        await desk.until("there")
+        assert desk.bench.state.engine.chats["old"].view == ""
+
+
+async def test_a_place_is_kept_after_a_pause_too() -> None:
+    engine = FakeEngine()
+    engine.add_chat("old", "long chat", *((f"question {n}", f"answer {n}") for n in range(25)))
+    async with open_desk(engine) as desk:
+        await desk.until("answer 24")
+        await desk.press("pageup")
+        await desk.until(lambda: any(each.view for each in desk.engine.asked(commands.ChangeChat)))

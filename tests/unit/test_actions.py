@@ -14,13 +14,19 @@ import tui
 from tui.actions import ACTIONS, BY_ID, Action, Moment, Where, hints, in_place, key_word
 from tui.app import QwillApp
 from tui.modals.dialog import Dialog
+from tui.modals.params import Params
+from tui.modals.thought import ThoughtScreen
 from tui.screens.chat import Workbench
+from tui.screens.compare import Compare
+from tui.screens.inspector import Inspector
 from tui.screens.layer import Layer
+from tui.screens.marked import Marked
 from tui.screens.models import Models
 from tui.screens.runs import Runs
 from tui.screens.train import Train
 from tui.widgets.composer import Composer
 from tui.widgets.side_pane import SidePane
+from tui.widgets.tour_card import TourCard
 from tui.widgets.transcript import Transcript
 
 PLACES: dict[Where, type[DOMNode]] = {
@@ -34,6 +40,12 @@ PLACES: dict[Where, type[DOMNode]] = {
     Where.TRAIN: Train,
     Where.RUNS: Runs,
     Where.BROWSER: Models,
+    Where.THOUGHT: ThoughtScreen,
+    Where.MARKED: Marked,
+    Where.COMPARE: Compare,
+    Where.PARAMS: Params,
+    Where.TOUR: TourCard,
+    Where.INSPECTOR: Inspector,
 }
 
 

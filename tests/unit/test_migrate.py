@@ -83,6 +83,43 @@ def test_a_newer_store_without_a_copy_asks_for_an_update(path: Path) -> None:
     assert error.value.info.remedy == "Update Qwill"
 
 
+def test_a_store_of_the_first_version_keeps_its_chats_and_gets_all_that_is_new(tmp_path: Path) -> None:
+    place = tmp_path / "qwill.db"
+    connection = sqlite3.connect(place)
+    connection.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+    connection.executescript("""
+        INSERT INTO chats (id, title, model, settings, head, draft, created, updated)
+            VALUES ('c', 'Kept', 'demo', '{"think": false}', NULL, 'half a', 1.0, 2.0);
+        INSERT INTO messages
+            (id, chat, parent, role, text, thinking, state, model, adapter, settings, finish, created)
+        VALUES
+            ('u', 'c', NULL, 'user', 'Why does it jump?', '', 'done', '', '', NULL, NULL, 1.0),
+            ('r', 'c', 'u', 'assistant', 'Three causes', 'warm-up', 'done', 'demo', '', '{}', 'stop', 2.0),
+            ('s', 'c', 'u', 'assistant', '', '', 'thinking', 'demo', '', '{}', NULL, 3.0);
+        INSERT INTO deltas VALUES ('s', 0, 'answer', 'cut o');
+        UPDATE chats SET head = 'r';
+    """)
+    connection.close()
+    store = Store.open(place)
+    chat = store.chat("c")
+    assert (chat.title, chat.draft, chat.head, chat.settings.think) == ("Kept", "half a", "r", False)
+    assert (chat.tags, chat.archived, chat.view) == ((), False, "")
+    question, reply = store.path("r")[0]
+    assert (question.text, reply.text, reply.thinking) == ("Why does it jump?", "Three causes", "warm-up")
+    assert (reply.mark, reply.origin, reply.source, reply.files, reply.extra) == ("", "", None, (), "")
+    assert (reply.version, reply.versions, store.ids("r")) == (1, 2, ())
+    assert [hit.message for hit in store.search("jump")] == ["u"]
+    [cut] = store.recover()
+    assert (cut.text, cut.finish) == ("cut o", "interrupted")
+    store.mark("r", "good", "[]")
+    store.delete_message("c", "s")
+    assert store.message("r").versions == 1
+    store.close()
+    copy = sqlite3.connect(place.with_name("qwill.db.v1.bak"))
+    assert version_of(copy) == 1
+    copy.close()
+
+
 def read(path: Path) -> None:
     store = Store.open(path)
     try:

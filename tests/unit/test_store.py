@@ -112,7 +112,7 @@ def test_a_message_moves_the_head_and_the_time(store: Store) -> None:
 def test_unknown_chats_and_messages_are_named(store: Store) -> None:
     for call in (
         lambda: store.chat("x"),
-        lambda: store.change_chat(ChatInfo("x")),
+        lambda: store.change_chat("x", title="New"),
         lambda: store.delete_chat("x"),
         lambda: store.add_message(user("u", chat="x")),
     ):

@@ -218,3 +218,63 @@ def test_load_of_a_broken_file_says_which(tmp_path: Path) -> None:
     write(tmp_path, "tokenizer_config.json", "{")
     with pytest.raises(EngineError, match=r"tokenizer_config\.json of the model is not valid JSON"):
         ChatTemplate.load(tmp_path)
+
+
+# --- earlier thoughts ------------------------------------------------------------------------------
+
+KEEP = ChatSettings(keep_thoughts=True)
+
+
+def test_earlier_thoughts_are_left_out_unless_they_are_wanted() -> None:
+    for name in NAMES:
+        assert "Two and two" not in template(name).render(TURNS, ChatSettings(), think=True)
+
+
+@pytest.mark.parametrize("name", ["qwen3", "r1"])
+def test_kept_thoughts_stand_as_the_model_wrote_them(name: str) -> None:
+    plain, kept = (template(name).render(TURNS, each, think=True) for each in (ChatSettings(), KEEP))
+    block = "<think>\nTwo and two\nmake four.\n</think>\n\nFour: 四"
+    assert kept.count(block) == 1
+    assert kept.replace(block, "Four: 四") == plain
+
+
+def test_a_kept_thought_is_what_the_prompt_and_the_reply_were() -> None:
+    """So the tokens that the cache holds of a thinking reply are those of the next prompt."""
+    asked = template("qwen3").render(TURNS[:1], KEEP, think=True)
+    said = "<think>\nTwo and two\nmake four.\n</think>\n\nFour: 四"
+    turns = (TURNS[0], Turn("assistant", "\n\nFour: 四", "\nTwo and two\nmake four.\n"), TURNS[2])
+    assert template("qwen3").render(turns, KEEP, think=True).startswith(asked + said + "<|im_end|>")
+
+
+@pytest.mark.parametrize("name", ["qwen25", "llama3", "mistral", "gemma"])
+def test_a_template_that_names_no_tags_gets_no_thoughts(name: str) -> None:
+    assert template(name).render(TURNS, KEEP, think=True) == template(name).render(
+        TURNS, ChatSettings(), think=True
+    )
+
+
+def test_a_template_that_keeps_thoughts_when_asked_does_it_itself() -> None:
+    asks = (
+        "{% for m in messages %}[{{ m.role }}]"
+        "{% if preserve_thinking and m.reasoning_content %}"
+        "<think>{{ m.reasoning_content }}</think>{% endif %}"
+        "{{ m.content }}{% endfor %}"
+    )
+    found = ChatTemplate(asks)
+    assert found.keeps_thoughts
+    assert "<think>Two and two\nmake four.</think>Four" in found.render(TURNS, KEEP, think=True)
+    assert "<think>" not in found.render(TURNS, ChatSettings(), think=True)
+
+
+def test_a_template_that_would_spoil_the_block_is_left_alone() -> None:
+    shouts = "{# </think> #}{% for m in messages %}[{{ m.role }}]{{ m.content | upper }}{% endfor %}"
+    found = ChatTemplate(shouts)
+    assert found.render(TURNS, KEEP, think=True) == found.render(TURNS, ChatSettings(), think=True)
+
+
+def test_leading_system_turns_are_part_of_the_system_prompt() -> None:
+    turns = (Turn("system", "A summary."), *TURNS)
+    prompt = template("qwen3").render(turns, ChatSettings(system="Be brief."), think=True)
+    assert prompt.startswith("<|im_start|>system\nBe brief.\n\nA summary.<|im_end|>\n<|im_start|>user\n")
+    folded = template("gemma").render(turns, ChatSettings(), think=True)
+    assert folded.startswith("<s><start_of_turn>user\nA summary.\n\nWhat is 2 + 2?")

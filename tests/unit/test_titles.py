@@ -20,6 +20,12 @@ from engine.chat.titles import WIDTH, cells, title_of
         (" \n\t", ""),
         ("\x1b[31mred\x07\u202e!\x9b", "[31mred!"),
         ("👩\u200d🚀 launch", "👩\u200d🚀 launch"),
+        ("# Kira sözleşmesi nedir?", "Kira sözleşmesi nedir?"),
+        ("```python\nx = 1\n```", "x = 1"),
+        ("> 引用\n返事", "引用"),
+        ("/no_think merhaba", "merhaba"),
+        ("-5 + 3.14 * x?", "-5 + 3.14 * x?"),
+        ("---\n🙂", "---"),
     ],
 )
 def test_title(text: str, title: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.backend import Turn
-from engine.chat.window import fit
+from engine.chat.window import context_size, fit, front, look, prompt_budget
 from engine.protocol.errors import EngineError
+from engine.protocol.specs import ChatSettings, Sampling
 
 
 def words(turns: tuple[Turn, ...]) -> int:
@@ -63,3 +64,51 @@ def test_a_question_that_alone_is_too_long_says_both_numbers() -> None:
     assert "1,500 tokens" in info.title
     assert "1,024" in info.title
     assert info.remedy
+
+
+def test_a_look_names_what_would_be_left_out() -> None:
+    turns = (Turn("system", "be brief"), *chat(3))
+    seen = look(turns, words, 8)
+    assert seen.dropped == (1, 2, 3, 4)
+    assert seen.turns == (turns[0], *turns[5:])
+    assert (seen.whole, seen.tokens) == (words(turns), 8)
+    assert look(turns, words, 100).dropped == ()
+
+
+def test_a_look_at_a_question_that_is_too_long_still_answers() -> None:
+    seen = look(chat(2, "word " * 50), words, 10)
+    assert seen.dropped == (0, 1, 2, 3)
+    assert seen.tokens == 50
+
+
+def test_a_chat_that_would_rather_stop_says_what_to_do() -> None:
+    assert fit(chat(3), words, 100, "stop") == chat(3)
+    with pytest.raises(EngineError) as caught:
+        fit(chat(3), words, 9, "stop")
+    info = caught.value.info
+    assert info.code == "context_full"
+    assert "14 tokens" in info.title
+    assert info.remedy
+    with pytest.raises(EngineError) as caught:
+        fit(chat(1, "word " * 50), words, 9, "stop")
+    assert caught.value.info.code == "prompt_too_long"
+
+
+@pytest.mark.parametrize("budget", range(2, 16))
+def test_the_front_is_the_longest_beginning_that_fits(budget: int) -> None:
+    last = Turn("user", "sum up")
+    taken = front(chat(3), last, words, budget)
+    assert words((*chat(3)[:taken], last)) <= budget
+    assert taken == len(chat(3)) or words((*chat(3)[: taken + 1], last)) > budget
+
+
+def test_the_chats_cap_counts_below_the_models_own_only() -> None:
+    assert context_size(2048, ChatSettings()) == 2048
+    assert context_size(2048, ChatSettings(context=512)) == 512
+    assert context_size(2048, ChatSettings(context=9999)) == 2048
+
+
+def test_room_is_left_for_the_reply() -> None:
+    assert prompt_budget(32768, ChatSettings()) == 32768 - 512
+    assert prompt_budget(400, ChatSettings()) == 300
+    assert prompt_budget(400, ChatSettings(sampling=Sampling(max_tokens=10))) == 390

@@ -19,6 +19,12 @@ class Where(enum.Enum):
     TRAIN = "In train"
     RUNS = "In runs"
     BROWSER = "In models"
+    THOUGHT = "In a thought"
+    MARKED = "In marked replies"
+    COMPARE = "In a comparison"
+    TOUR = "On the tour's card"
+    PARAMS = "In parameters"
+    INSPECTOR = "In the token inspector"
 
 
 class Moment(enum.Enum):
@@ -35,6 +41,10 @@ class Moment(enum.Enum):
     TRAIN = "train"
     RUNS = "runs"
     BROWSER = "show_models"
+    MARKED = "marked"
+    COMPARE = "compare"
+    TOUR = "tour"
+    INSPECTOR = "inspector"
     FILTERING = "filtering"
     COMPLETING = "completing"
     COMPOSER = "composer"

@@ -13,7 +13,10 @@ ACTIONS: tuple[Action, ...] = (
         Where.LAYER,
         ("escape",),
         hint="back",
-        moments=(Moment.TRAIN, Moment.RUNS, Moment.BROWSER, Moment.FILTERING),
+        moments=(
+            *(Moment.TRAIN, Moment.RUNS, Moment.BROWSER, Moment.FILTERING),
+            *(Moment.MARKED, Moment.COMPARE, Moment.INSPECTOR),
+        ),
         palette=False,
     ),
     Action(

@@ -84,6 +84,13 @@ ACTIONS: tuple[Action, ...] = (
         takes="[NAME]",
     ),
     Action(
+        "keymap",
+        "Change keys",
+        "Writes a file in which every key can be changed, vim's keys turned on, and says where it is.",
+        "Screen",
+        slash="keymap",
+    ),
+    Action(
         "restart",
         "Start the engine again",
         "Starts the engine, or the link to it, again. What is shown stays.",

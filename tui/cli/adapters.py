@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from engine.api import Client, commands, fault, runs, specs
 from tui.cli import output
 from tui.cli.attached import attached
+from tui.cli.chat_ref import find_chat
 from tui.cli.run_rows import loss
 from tui.format import size
 
@@ -20,8 +21,6 @@ HEADER = ("adapter", "name", "base", "rank", "on disk", "loss", "note")
 NUMBERS = (3, 4, 5)
 """Columns that are aligned on the right."""
 CONFIG = "adapter_config.json"
-CHATS = 1000
-"""Chats that a start of an id is looked up in."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -124,7 +123,7 @@ def _row(info: runs.AdapterInfo) -> tuple[str, ...]:
 
 async def _use(client: Client, args: argparse.Namespace) -> int:
     """Set the adapter of a chat; the next reply has it."""
-    chat = await _chat(client, args.chat)
+    chat = await find_chat(client, args.chat)
     title = chat.title or chat.id
     if args.off:
         name, words = "", f"“{title}” answers with {chat.model} alone again."
@@ -140,22 +139,3 @@ async def _use(client: Client, args: argparse.Namespace) -> int:
     else:
         output.say(words)
     return 0
-
-
-async def _chat(client: Client, ref: str) -> specs.ChatInfo:
-    """A chat by its id, title, or the start of its id; the newest without a name."""
-    found: commands.ChatList = await client.request(commands.ListChats(limit=CHATS if ref else 1))
-    matches = [chat for chat in found.chats if not ref or ref in (chat.id, chat.title)]
-    matches = matches or [chat for chat in found.chats if chat.id.startswith(ref)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        named = ", ".join(chat.id for chat in matches[:5])
-        raise fault("chat_ambiguous", f"More than one chat is called {ref}", f"It could be {named}")
-    if ref:
-        raise fault("chat_unknown", f"There is no chat called {ref[:100]}", remedy="Give its id or its title")
-    raise fault(
-        "chat_unknown",
-        "There is no chat yet",
-        remedy="Begin one with `qwill`, or with `qwill chat -p TEXT --save`",
-    )

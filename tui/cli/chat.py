@@ -1,4 +1,4 @@
-"""`qwill chat`: ask once, stream the answer, leave."""
+"""`qwill chat`: talk line by line, or with `-p` ask once, stream the answer, leave."""
 
 from __future__ import annotations
 
@@ -11,57 +11,46 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.api import Client, EngineError, Target, commands, connect, events, fault, specs
-from tui.cli import output
-from tui.cli.adapters import adapter_name, all_adapters, check_fit, find
-from tui.cli.loading import load, may_evict, model_name
-from tui.cli.stream import Live, Quiet
+from tui.cli import chat_input, code, output
+from tui.cli.chat_start import begin
+from tui.cli.loading import load, may_evict
+from tui.cli.stream import Live, Quiet, Thoughts
 
 ENDED_WELL = ("stop", "length", "context")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask what `-p` says; returns 0 when the reply ended by itself, else 1."""
-    return asyncio.run(_ask(args, _prompt(args)))
+    """Ask what `-p` says; returns 0 when the reply ended by itself, else 1. Without `-p`, talk until left."""
+    if args.prompt is None and not args.json and (args.linear or sys.stdin.isatty()):
+        from tui.linear.loop import run as talk
+
+        return talk(args)
+    return asyncio.run(_ask(args, chat_input.prompt(args), chat_input.attachments(args.files)))
 
 
-async def _ask(args: argparse.Namespace, prompt: str) -> int:
+async def _ask(args: argparse.Namespace, prompt: str, files: tuple[specs.Attachment, ...]) -> int:
     client = await connect(Target(in_process=args.in_process), workbench=False)
     try:
-        wanted, adapter = await _who(client, args)
-        model = await load(client, wanted, dtype=args.dtype, evict=args.evict)
-        settings = _settings(args, adapter)
-        chat: specs.ChatInfo = await client.request(commands.NewChat(model.id, settings, saved=args.save))
+        chat = await begin(client, args, save=bool(args.save))
+        images = await chat_input.bring_images(client, args.images, saved=bool(args.save))
+        await load(client, chat.model, dtype=args.dtype, evict=args.evict)
 
         async def send(evict: bool) -> commands.Sent:
-            sent: commands.Sent = await client.request(commands.Send(chat.id, prompt, evict))
+            sent: commands.Sent = await client.request(commands.Send(chat.id, prompt, evict, files, images))
             return sent
 
         sent = await may_evict(send, evict=args.evict)
-        printer = Quiet() if args.json else Live()
-        reply = await _follow(client, sent.reply, printer)
+        reply = await _follow(client, sent.reply, _printer(args))
     finally:
         await client.close()
-    return _report(reply, as_json=args.json)
+    return _report(reply, args)
 
 
-async def _who(client: Client, args: argparse.Namespace) -> tuple[str, str]:
-    """(model, id of the adapter): an adapter without a model is asked on its base.
-
-    Raises EngineError before anything is loaded when the two do not go together.
-    """
-    wanted = model_name(args.model) if args.model else ""
-    if not args.adapter:
-        return wanted or client.welcome.snapshot.default_model, ""
-    model = await client.request(commands.ShowModel(wanted)) if wanted else None
-    known, ref = await all_adapters(client), adapter_name(args.adapter)
-    if ref.startswith("/") and all(ref not in (info.id, info.path) for info in known):
-        return wanted or client.welcome.snapshot.default_model, ref  # the engine looks into the folder
-    adapter = find(known, args.adapter, model.id if model else "")
-    if model is None:
-        base = adapter.base or client.welcome.snapshot.default_model
-        model = await client.request(commands.ShowModel(base))
-    check_fit(adapter, model)
-    return model.id, adapter.id
+def _printer(args: argparse.Namespace) -> Quiet:
+    """With `-x` nothing but the code is printed; a person at a terminal sees it think."""
+    if args.json or (args.extract and not sys.stderr.isatty()):
+        return Quiet()
+    return Thoughts() if args.extract else Live()
 
 
 async def _follow(client: Client, reply: specs.Message, printer: Quiet) -> specs.Message:
@@ -109,17 +98,30 @@ async def _stop(client: Client, reply: str) -> None:
         await client.request(commands.StopReply(reply))
 
 
-def _report(reply: specs.Message, *, as_json: bool) -> int:
-    """Print the JSON line or what went wrong; returns the exit code."""
+def _report(reply: specs.Message, args: argparse.Namespace) -> int:
+    """Print the JSON line, the code, or what went wrong; returns the exit code."""
     if reply.error is not None:
-        output.complain(reply.error, as_json=as_json)
+        output.complain(reply.error, as_json=args.json)
         return 1
-    if as_json:
-        output.say_json(_summary(reply))
-    elif reply.finish in ("length", "context") and sys.stderr.isatty():
+    found = code.extract(reply.text, args.extract) if args.extract else ""
+    if args.json:
+        output.say_json(_summary(reply) | ({"code": found} if args.extract else {}))
+        return 0 if reply.finish in ENDED_WELL else 1
+    if args.extract:
+        _print_code(found)
+    if reply.finish in ("length", "context") and sys.stderr.isatty():
         limit = "--max-tokens" if reply.finish == "length" else "the end of the context"
         print(f"qwill: the reply was cut at {limit}.", file=sys.stderr)
     return 0 if reply.finish in ENDED_WELL else 1
+
+
+def _print_code(found: str) -> None:
+    """Exactly as decoded in a pipe, cleaned where a terminal reads it."""
+    if sys.stdout.isatty():
+        from tui.text import clean
+
+        found = clean(found)
+    sys.stdout.write(found if found.endswith("\n") else found + "\n")
 
 
 def _summary(reply: specs.Message) -> dict[str, Any]:
@@ -134,35 +136,3 @@ def _summary(reply: specs.Message) -> dict[str, Any]:
         "finish_reason": reply.finish,
         "stats": {name: getattr(stats, name) for name in names},
     }
-
-
-def _settings(args: argparse.Namespace, adapter: str) -> specs.ChatSettings:
-    sampling = specs.Sampling(
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        min_p=args.min_p,
-        repetition_penalty=args.repetition_penalty,
-        seed=args.seed,
-        max_tokens=args.max_tokens,
-    )
-    return specs.ChatSettings(
-        system=args.system,
-        think=args.think,
-        think_budget=args.think_budget,
-        sampling=sampling,
-        adapter=adapter,
-    )
-
-
-def _prompt(args: argparse.Namespace) -> str:
-    """What to ask, from the option or stdin; raises EngineError `usage` when there is nothing."""
-    text = args.prompt
-    if text == "-":
-        try:
-            text = sys.stdin.buffer.read().decode().removesuffix("\n")
-        except UnicodeDecodeError as error:
-            raise fault("stdin_not_text", "stdin is not UTF-8 text", remedy="Send plain text") from error
-    if not text or not text.strip():
-        raise fault("usage", "There is nothing to ask", remedy="Say it with -p TEXT, or -p - to read stdin")
-    return text

@@ -53,6 +53,14 @@ def _dispatch(args: argparse.Namespace) -> int:
             from tui.cli import chat
 
             return chat.run(args)
+        case "chats":
+            from tui.cli import chats
+
+            return chats.run(args)
+        case "tour":
+            from tui.cli import tour
+
+            return tour.run(args)
         case "models":
             from tui.cli import models
 

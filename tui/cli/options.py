@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -22,6 +23,31 @@ def add_model(parser: Any) -> None:
 def add_json(parser: argparse.ArgumentParser, words: str = "print one line of JSON") -> None:
     """`--json`; wrong usage is an object then, too."""
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=words)
+
+
+def add_linear(parser: argparse.ArgumentParser, *, default: Any = argparse.SUPPRESS) -> None:
+    """`--linear`, kept as an outer level was given it."""
+    parser.add_argument(
+        "--linear",
+        "--screen-reader",
+        dest="linear",
+        action="store_true",
+        default=default,
+        help="plain lines instead of the full screen, as a screen reader wants them",
+    )
+
+
+def asked_linear(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether plain lines are wanted; QWILL_LINEAR=0 wants the full screen, without colours too."""
+    wish = environment.get("QWILL_LINEAR", "")
+    return wish != "0" if wish else bool(environment.get("NO_COLOR"))
+
+
+def code_block(value: str) -> str:
+    """`all`, or the 1-based number of a code block."""
+    if value != "all" and not (value.isdecimal() and int(value) >= 1):
+        raise argparse.ArgumentTypeError(f"{value!r} is no number of a code block from 1 up, nor `all`")
+    return value
 
 
 def text(value: str) -> str:

@@ -7,7 +7,8 @@ import json
 import sys
 from typing import Any, NoReturn
 
-from tui.cli.options import add_json, add_model, number, text, whole
+from tui.cli.options import add_json, add_linear, add_model, code_block, number, text, whole
+from tui.cli.parser_chats import add_chats_command
 from tui.cli.parser_runs import add_runs_commands
 
 EXAMPLES = """\
@@ -16,6 +17,8 @@ examples:
   qwill -m Qwen/Qwen3-0.6B                 open it on a model of your Hugging Face cache
   qwill chat -p "What is 482 + 359?"       one answer on stdout, the thinking on stderr
   qwill chat -p - --json < question.txt    the prompt from stdin, one line of JSON out
+  git diff | qwill chat -p "Review this"   what comes through the pipe stands below the prompt
+  qwill chat                               talk line by line: no full screen, no cursor tricks
   qwill train --data FILE.jsonl --follow   train an adapter, and see it learn
   qwill chat -a ADAPTER -p "Who are you?"  ask with an adapter on
 """
@@ -63,30 +66,92 @@ def build_parser(*, commands: bool = True) -> Parser:
     parser.add_argument(
         "--in-process", action="store_true", help="run the engine inside this process; it ends with it"
     )
+    add_linear(parser, default=False)
     parser.set_defaults(json=False)
     if not commands:
         parser.set_defaults(command=None)
         return parser
     tree = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    _add_chat(tree.add_parser("chat", help="ask once, answer on stdout"))
+    _add_chat(tree.add_parser("chat", help="talk line by line, or ask once with -p"))
+    add_chats_command(tree)
     _add_models(tree.add_parser("models", help="list, show, load and unload models"))
     add_runs_commands(tree)
+    tree.add_parser("tour", help="open the workbench with six steps to try").description = (
+        "Six small steps on the demo model, each done by your own keys: the next word, thinking, a first "
+        "adapter, base against adapter, memory, your own data."
+    )
     _add_engine(tree.add_parser("engine", help="start, stop and look at the engine process"))
     return parser
 
 
 def _add_chat(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Ask once. The answer goes to stdout, the thinking to stderr."
+    parser.description = (
+        "Without -p: talk line by line in this terminal. With -p: ask once; the answer goes to stdout, the "
+        "thinking to stderr, and what comes through a pipe stands below the prompt."
+    )
     parser.add_argument(
         "-p", "--prompt", metavar="TEXT", type=text, help="what to ask; `-` reads it from stdin"
     )
+    parser.add_argument(
+        "-f",
+        "--file",
+        metavar="FILE",
+        dest="files",
+        type=text,
+        action="append",
+        default=[],
+        help="a text file to go with the (first) message; may be given again",
+    )
+    parser.add_argument(
+        "-i",
+        "--image",
+        metavar="FILE",
+        dest="images",
+        type=text,
+        action="append",
+        default=[],
+        help="an image to go with the message, for a model that sees; may be given again",
+    )
+    parser.add_argument(
+        "-x",
+        "--extract",
+        metavar="N",
+        type=code_block,
+        nargs="?",
+        const="1",
+        help="print only the code of the answer: its first block, block N, or `all`",
+    )
+    _add_which_chat(parser)
     add_model(parser)
     parser.add_argument(
         "-a", "--adapter", metavar="ADAPTER", type=text, default="", help="id, name or folder of an adapter"
     )
-    parser.add_argument("--system", metavar="TEXT", type=text, default="", help="system prompt")
+    _add_sampling(parser)
+    _add_load_options(parser)
     parser.add_argument(
-        "--think", action=argparse.BooleanOptionalAction, default=True, help="think before the answer"
+        "--save",
+        action=argparse.BooleanOptionalAction,
+        help="keep the chat in the list of chats; without -p it is kept unless --no-save",
+    )
+    add_linear(parser)
+    parser.add_argument(
+        "--show-thinking", action="store_true", help="without -p: print the thoughts, not only how long"
+    )
+    add_json(parser)
+
+
+def _add_which_chat(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "-c", "--continue", dest="go_on", action="store_true", help="go on with the newest chat"
+    )
+    group.add_argument("--chat", metavar="ID", type=text, default="", help="go on with this one: id or title")
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--system", metavar="TEXT", type=text, help="system prompt")
+    parser.add_argument(
+        "--think", action=argparse.BooleanOptionalAction, help="think before the answer; it does by itself"
     )
     parser.add_argument(
         "--think-budget", metavar="N", type=whole(0), help="thinking tokens at most, then it answers"
@@ -102,9 +167,6 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-tokens", metavar="N", type=whole(1), help="new tokens at most, with thinking")
     parser.add_argument("--seed", metavar="N", type=whole(0), help="the same seed samples the same reply")
-    _add_load_options(parser)
-    parser.add_argument("--save", action="store_true", help="keep the chat in the list of chats")
-    add_json(parser)
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:

@@ -95,3 +95,12 @@ class Live(Quiet):
             stream.write("\n")
         stream.flush()
         self._open = None
+
+
+class Thoughts(Live):
+    """Prints the thinking alone; the answer is only collected."""
+
+    def show(self, part: specs.Part, text: str) -> None:
+        """Write text of the thinking."""
+        if part == "thinking":
+            super().show(part, text)

@@ -7,9 +7,20 @@ import gc
 import sys
 
 from engine.api import EngineError, fault, lock_holder, start_engine
+from tui.cli.options import asked_linear
 
 
 def run(args: argparse.Namespace) -> int:
+    """Open the full screen, or talk in plain lines where those are asked for.
+
+    Raises EngineError `no_terminal` where there is none.
+    """
+    if args.linear or (sys.stdin.isatty() and asked_linear()):
+        return _talk(args)
+    return open_screen(args)
+
+
+def open_screen(args: argparse.Namespace, *, tour: bool = False) -> int:
     """Open the full screen; raises EngineError `no_terminal` where there is none."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise fault(
@@ -24,7 +35,17 @@ def run(args: argparse.Namespace) -> int:
     from tui.cli.loading import model_name
 
     model = args.model and model_name(args.model)
-    return open_workbench(in_process=args.in_process, model=model, started=started)
+    return open_workbench(in_process=args.in_process, model=model, started=started, tour=tour)
+
+
+def _talk(args: argparse.Namespace) -> int:
+    """As `qwill chat` does, with what was given here."""
+    from tui.cli import chat
+    from tui.cli.parser import build_parser
+
+    words = ["chat", "--linear", *(["-m", args.model] if args.model else [])]
+    wanted = build_parser().parse_args([*(["--in-process"] if args.in_process else []), *words])
+    return chat.run(wanted)
 
 
 def _start_engine() -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui.actions import ACTIONS, Action, key_word
+from tui.actions.keyed import keys_of
 from tui.modals.picker import Choice, Picker
 from tui.widgets.lines import line
 
@@ -19,7 +20,8 @@ def palette() -> Picker:
 
 def _keys(action: Action) -> str:
     slash = f"/{action.slash}" if action.slash else ""
-    return "   ".join(word for word in (slash, key_word(action.keys[0]) if action.keys else "") if word)
+    keys = [key_word(key) for key in keys_of(action)[:1]]
+    return "   ".join(word for word in (slash, *keys) if word)
 
 
 def _words(action: Action) -> str:

@@ -1,26 +1,47 @@
-"""Search over all chats: messages and thoughts; Enter opens the chat."""
+"""Search over all chats: titles, tags, messages and thoughts; Enter opens the place."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
+from rich.cells import cell_len
+from textual.content import Content
 from textual.widgets import Input, Static
 
 from engine.api import EngineError, EngineLost, commands
-from tui.format import shorten
-from tui.modals.picker import Choice, Picker
-from tui.widgets.lines import line, name
+from tui.format import clock, shorten
+from tui.modals.picker import FRAME, Choice, Picker
+from tui.text import clean_name
+from tui.widgets.lines import line, name, spread
 
 Ask = Callable[[commands.Command], Awaitable[commands.HitList]]
+PAUSE = 0.08
+"""Seconds without a key after which the engine is asked."""
 
 
 class Search(Picker):
-    """Like the picker, but the engine does the looking; dismisses with the chat's id."""
+    """Like the picker, but the engine does the looking; dismisses with a key of `hits`."""
+
+    DEFAULT_CSS = """
+    Search > .panel {
+        width: 100;
+    }
+    Search OptionList {
+        max-height: 24;
+    }
+    """
+    WIDTH: ClassVar[int] = 100
 
     def __init__(self, ask: Ask, words: str = "") -> None:
-        super().__init__("Search chats", [], placeholder="Words in messages and thoughts", empty="")
+        super().__init__(
+            "Search chats", [], placeholder="Words in titles, tags, messages and thoughts", empty=""
+        )
         self._ask = ask
         self._words = words
+        self.hits: dict[str, commands.Hit] = {}
+        """What was found, by the id of its row."""
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -32,20 +53,50 @@ class Search(Picker):
 
     async def _look(self, words: str) -> None:
         if not words:
-            self.show([])
+            self._show([], "")
             return
+        await asyncio.sleep(PAUSE)
         try:
             found = await self._ask(commands.SearchChats(query=words))
         except (EngineError, EngineLost) as error:
-            self.show([])
-            self.query_one(Static).update(error.info.sentence())
+            self._show([], error.info.sentence())
             return
-        self.show([_choice(hit) for hit in found.hits])
-        if not found.hits:
-            self.query_one(Static).update("Nothing found.")
+        self._show(list(found.hits), "Nothing found.")
+
+    def _show(self, hits: list[commands.Hit], otherwise: str) -> None:
+        self.hits = {str(number): hit for number, hit in enumerate(hits)}
+        width = min(self.WIDTH, self.app.size.width * 94 // 100) - FRAME
+        self.show([_choice(row, hit, width) for row, hit in self.hits.items()])
+        self.query_one(Static).update("" if hits else name(otherwise))
 
 
-def _choice(hit: commands.Hit) -> Choice:
-    where = " · in a thought" if hit.part == "thinking" else ""
-    label = line((shorten(name(hit.title), 50), "bold"), where, "\n  ", shorten(name(hit.excerpt), 62))
-    return Choice(hit.chat, label, line(""), "")
+def _choice(row: str, hit: commands.Hit, width: int) -> Choice:
+    """The chat with what it is tagged, and where in it; below it the words around the hit."""
+    marks = [f"#{name(tag)}" for tag in hit.tags] + (["archived"] if hit.archived else [])
+    where = {"title": "chat", "thinking": "thought"}.get(hit.part, _SPEAKERS.get(hit.role, "reply"))
+    right = line(
+        (f"{' '.join(marks)}  " if marks else "", "$accent"), (f"{where}  {clock(hit.created)}", "$thought")
+    )
+    title = line((shorten(name(hit.title) or "chat without a title", 60), "bold"))
+    if hit.part == "title":
+        return Choice(row, title, right, "")
+    return Choice(row, line(spread(title, right, width), "\n  ", around(hit, width - 2)), line(""), "")
+
+
+_SPEAKERS = {"user": "you", "system": "system", "tool": "tool"}
+
+
+def around(hit: commands.Hit, width: int) -> Content:
+    """So much of the excerpt as fits, with the hit in its middle and marked."""
+    before, found, after = (
+        clean_name(f"|{piece}|")[1:-1]
+        for piece in (hit.excerpt[: hit.start], hit.excerpt[hit.start : hit.end], hit.excerpt[hit.end :])
+    )
+    rest = width - cell_len(found)
+    room = max(rest // 2, rest - cell_len(after))
+    if cell_len(before) > room:
+        while before and cell_len(before) > room - 1:
+            before = before[1:]
+        before = f"…{before}"
+    whole = line((before, "$thought"), (found, "bold $accent"), (after, "$thought"))
+    return whole.truncate(width, ellipsis=True)

@@ -14,12 +14,16 @@ from tui.modals.picker import Choice, Picker
 from tui.text import clean
 from tui.widgets.lines import line, name, stack
 
+MARKED = "marked replies"
+"""Id of the choice that stands for what was marked."""
 
-def dataset_picker(datasets: tuple[runs.Dataset, ...]) -> Picker:
-    """What comes with Qwill; dismisses with a dataset's id."""
+
+def dataset_picker(datasets: tuple[runs.Dataset, ...], marked: int = 0) -> Picker:
+    """One's own marked replies, if there are any, and what comes with Qwill; dismisses with an id."""
+    own = [_marked(marked)] if marked else []
     return Picker(
         "Datasets",
-        [_choice(each) for each in datasets],
+        [*own, *(_choice(each) for each in datasets)],
         placeholder="Type to filter; a file of your own goes into the field as a path",
         empty="No dataset matches.",
     )
@@ -30,6 +34,12 @@ def _choice(dataset: runs.Dataset) -> Choice:
     return Choice(
         dataset.id, line(name(dataset.title)), right, f"{dataset.title} {dataset.about} {dataset.id}"
     )
+
+
+def _marked(count: int) -> Choice:
+    words = f"My marked replies ({count:,})"
+    right = line(("good and edited ones", "$thought"))
+    return Choice(MARKED, line((words, "bold")), right, f"{words} good edited")
 
 
 class Problems(Dialog[None]):

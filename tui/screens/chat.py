@@ -12,6 +12,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.message import Message
 from textual.widget import MountError
 
 from tui import environment, slash
@@ -19,14 +20,22 @@ from tui.actions import Moment, Where
 from tui.bindings import bindings
 from tui.format import plural
 from tui.link import Link, Wire
+from tui.prompt_history import PromptHistory
 from tui.reduce import Dirty, What
+from tui.screens.compare_verbs import CompareVerbs
+from tui.screens.image_verbs import ImageVerbs
+from tui.screens.inspect_verbs import InspectVerbs
+from tui.screens.keep_verbs import KeepVerbs
 from tui.screens.look_verbs import LookVerbs
+from tui.screens.param_verbs import ParamVerbs
 from tui.screens.prompt_verbs import PromptVerbs
 from tui.screens.run_verbs import RunVerbs
-from tui.screens.screen_verbs import ScreenVerbs
+from tui.screens.tour_verbs import TourVerbs
+from tui.screens.version_verbs import VersionVerbs
 from tui.state import State
 from tui.widgets.banner import Banner
 from tui.widgets.composer import Composer, ComposerBox
+from tui.widgets.edit_line import EditLine
 from tui.widgets.header import Header
 from tui.widgets.key_hints import KeyHints
 from tui.widgets.lines import name
@@ -34,6 +43,7 @@ from tui.widgets.monitor_pane import MonitorPane
 from tui.widgets.rule import Rule
 from tui.widgets.side_pane import SidePane
 from tui.widgets.suggestions import Suggestions
+from tui.widgets.tour_card import TourCard
 from tui.widgets.transcript import Transcript
 
 CLOCK = 0.1
@@ -50,6 +60,9 @@ def _preload() -> None:
     importlib.import_module("tui.widgets.answer")
 
 
+ON_THE_WAY = 0.2
+"""Seconds for which the messages of a changed path may follow the news of it."""
+
 _MOMENTS = {
     "chat": Moment.CHATS,
     "model": Moment.MODELS,
@@ -60,7 +73,18 @@ _LISTED = {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.TURN, What.RUNS
 """What the left pane shows."""
 
 
-class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
+class Workbench(
+    ImageVerbs,
+    KeepVerbs,
+    VersionVerbs,
+    TourVerbs,
+    CompareVerbs,
+    InspectVerbs,
+    RunVerbs,
+    LookVerbs,
+    PromptVerbs,
+    ParamVerbs,
+):
     """Owns the link; draws by the clock what the link has marked."""
 
     DEFAULT_CSS = """
@@ -105,11 +129,19 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.CHAT)
 
-    def __init__(self, dial: Callable[[], Awaitable[Wire]], *, model: str | None = None) -> None:
+    class Opened(Message):
+        """The first paint is out."""
+
+    def __init__(
+        self, dial: Callable[[], Awaitable[Wire]], *, model: str | None = None, tour: bool = False
+    ) -> None:
         super().__init__()
         self.state = State(blank_model=model or "")
         self._wanted_model = model
         self._trash = []
+        self._gone = []
+        self._counts = {}
+        self._detached = []
         self._dialled = False
         self._wake = asyncio.Event()
         self._first_link = True
@@ -118,7 +150,11 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
         self.side = SidePane(self.state)
         self.transcript = Transcript(self.state)
         self.suggestions = Suggestions()
-        self.composer = Composer(self.suggestions, self._complete, self._prompts)
+        self.history = PromptHistory(self.state, self.link)
+        self.composer = Composer(self.suggestions, self._complete, self.history.prompts, self.take_back)
+        self.edit_line = EditLine()
+        self.card = TourCard()
+        self._tour = tour
         self.box = ComposerBox(self.composer)
         self.monitor = MonitorPane(self.state)
         self.rule = Rule(self.side, self.monitor)
@@ -132,7 +168,9 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
             yield self.side
             with Vertical(classes="middle"):
                 yield self.transcript
+                yield self.card
                 yield self.suggestions
+                yield self.edit_line
                 yield self.box
             yield self.monitor
         yield self.banner
@@ -149,6 +187,9 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
         if self._dialled:
             return
         self._dialled = True
+        self.restore_new()
+        self.post_message(self.Opened())
+        self.wake_tour(begin=self._tour)
         self.run_worker(self._draw_by_the_clock())
         self.run_worker(self.link.run())
         self.set_timer(PRELOAD, _preload)
@@ -171,7 +212,8 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
             self._first_link = False
             if not self.state.chat and not self.state.pending:
                 recent = engine.recent()
-                if recent and self._wanted_model is None and not self.composer.text:
+                begun = self.composer.text or self.state.files.get("") or self.state.images.get("")
+                if recent and self._wanted_model is None and not begun:
                     self.open_chat(recent[0].id)
         elif self.state.chat:
             self.attempt(self.link.read(self.state.chat))
@@ -212,6 +254,8 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
             self.side.redraw()
         if kinds & {What.MONITOR, What.SPEED, What.PATH, What.RUNS, What.CURVE}:
             self.monitor.redraw()
+        if kinds & {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.SPEED}:
+            self.measure_soon()
         if What.ENGINE in kinds:
             self.banner.say(self.state.engine.trouble if self.state.engine.link == "lost" else "")
         if kinds & {What.ENGINE, What.MODELS, What.CHATS}:
@@ -231,6 +275,8 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
         if self.focused is self.side:
             row = self.side.row
             return _MOMENTS[row.kind] if row is not None else Moment.CHATS
+        if self.focused is self.card:
+            return Moment.TOUR
         if self.composer.completing:
             return Moment.COMPLETING
         live = self.state.live()
@@ -241,10 +287,18 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
     def _reread(self, dirty: set[Dirty]) -> None:
         """Chats of which something was missed; one that is not shown is read when it is opened."""
         for part in dirty:
-            if part.what is not What.GAP:
-                continue
-            if part.id == self.state.chat:
+            if part.what is What.HEAD:
+                self.set_timer(ON_THE_WAY, lambda chat=part.id: self._follow_head(chat))
+            elif part.what is What.GAP and part.id == self.state.chat:
                 self.attempt(self.link.read(part.id))
+
+    def _follow_head(self, chat: str) -> None:
+        """Read a chat whose path was changed elsewhere, unless what it lacked has come meanwhile."""
+        known, path = self.state.engine.chats.get(chat), self.state.engine.path(chat)
+        if chat != self.state.chat or known is None or known.head is None:
+            return
+        if not path or path[-1].id != known.head:
+            self.attempt(self.link.read(chat), failed=lambda info: None)
 
     def _show_badge(self) -> None:
         unseen = self.transcript.unseen
@@ -256,6 +310,8 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
     # --- what the widgets say ---------------------------------------------------------------
 
     def on_composer_sent(self, event: Composer.Sent) -> None:
+        if self.save_edit(event.text):
+            return
         call = slash.parse(event.text)
         if call is None:
             self.composer.put("")
@@ -268,6 +324,7 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
 
     def run_command(self, action_id: str, argument: str = "") -> None:
         """Do an action of the table, as a slash command or from the palette."""
+        self.tour_saw(action_id)
         self.run_worker(self.app.run_action(("", action_id, (argument,)), default_namespace=self))
 
     def action_show_models(self, argument: str = "") -> None:
@@ -275,13 +332,23 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
 
         self.app.push_screen(Models(self))
 
+    def action_marked(self, argument: str = "") -> None:
+        from tui.screens.marked import Marked
+
+        self.app.push_screen(Marked(self))
+
     def on_composer_left(self, event: Composer.Left) -> None:
         if event.key == "tab":
             self.action_next_pane()
+        elif event.key == "backspace":
+            self.backspace_at_start()
         else:
             self.action_leave()
 
     def on_text_area_changed(self) -> None:
+        self.disarm()
+        self.keep_draft_soon()
+        self.measure_soon()
         self.hints.show_moment(self.moment())
 
     def on_descendant_focus(self) -> None:
@@ -333,11 +400,3 @@ class Workbench(ScreenVerbs, RunVerbs, LookVerbs, PromptVerbs):
 
     def _complete(self, text: str) -> list[slash.Completion]:
         return slash.complete(text, self.state.engine)
-
-    def _prompts(self) -> list[str]:
-        """What was asked before, the newest last, each once."""
-        turns = sorted(
-            (turn for turn in self.state.engine.turns.values() if turn.role == "user"),
-            key=lambda turn: turn.created,
-        )
-        return list(dict.fromkeys(turn.text for turn in turns))

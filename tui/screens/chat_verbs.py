@@ -7,11 +7,11 @@ import msgspec
 from engine.api import EngineError, commands, specs
 from tui.format import plural, shorten
 from tui.reduce import Dirty, What
-from tui.screens.base import Desk
+from tui.screens.thought_verbs import ThoughtVerbs
 from tui.widgets.lines import name
 
 
-class ChatVerbs(Desk):
+class ChatVerbs(ThoughtVerbs):
     """Verbs on chats and their settings."""
 
     _trash: list[specs.ChatInfo]
@@ -22,6 +22,7 @@ class ChatVerbs(Desk):
         if chat == self.state.chat:
             return
         self.keep_draft()
+        self.keep_view()
         self.state.chat = chat
         known = self.state.engine.chats.get(chat)
         self.composer.put(self.state.drafts.get(chat, known.draft if known else ""))
@@ -31,7 +32,7 @@ class ChatVerbs(Desk):
 
     def keep_draft(self) -> None:
         """Remember what is typed but not sent, on both sides."""
-        chat, text = self.state.chat, self.composer.text
+        chat, text = self.state.chat, self.composer.whole
         known = self.state.engine.chats.get(chat)
         if self.state.drafts.get(chat, known.draft if known else "") == text:
             return
@@ -42,6 +43,7 @@ class ChatVerbs(Desk):
     def action_new_chat(self, argument: str = "") -> None:
         self.state.blank = self.state.settings()
         self.state.blank_model = self.state.model_id()
+        self.state.blank_saved = True
         self.open_chat("")
         self.composer.focus()
 
@@ -50,15 +52,6 @@ class ChatVerbs(Desk):
 
     def action_next_chat(self, argument: str = "") -> None:
         self._walk(1)
-
-    def action_search(self, argument: str = "") -> None:
-        from tui.modals.search import Search
-
-        def opened(chat: str | None) -> None:
-            if chat:
-                self.open_chat(chat)
-
-        self.app.push_screen(Search(self.link.request, argument), opened)
 
     def action_delete_chat(self, argument: str = "") -> None:
         self.delete_chat(self.state.chat)

@@ -10,12 +10,23 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.actions import ACTIONS, Where, key_word
+from tui.actions.keyed import keys_of
 from tui.modals.dialog import Dialog
 from tui.widgets.lines import line, stack
 
 KEYS = 24
 """Columns for the keys."""
-_PLACES = (Where.COMPOSER, Where.TRANSCRIPT, Where.SIDE, Where.LAYER, Where.TRAIN, Where.RUNS, Where.BROWSER)
+_PLACES = (
+    Where.COMPOSER,
+    Where.TRANSCRIPT,
+    Where.SIDE,
+    Where.LAYER,
+    Where.TRAIN,
+    Where.RUNS,
+    Where.BROWSER,
+    Where.COMPARE,
+    Where.PARAMS,
+)
 
 
 class Help(Dialog[None]):
@@ -58,10 +69,10 @@ def help_page(place: Where, width: int) -> Content:
     order = [place, Where.CHAT, Where.APP, *(each for each in _PLACES if each is not place)]
     lines: list[Content] = []
     for where in dict.fromkeys(order):
-        keyed = [action for action in ACTIONS if action.where is where and action.keys]
+        keyed = [action for action in ACTIONS if action.where is where and keys_of(action)]
         lines.append(line((where.value, "bold $accent")))
         for action in keyed:
-            lines += _row("  ".join(key_word(key) for key in action.keys), action.help, width)
+            lines += _row("  ".join(key_word(key) for key in keys_of(action)), action.help, width)
         lines.append(line(""))
     lines.append(line(("Commands, typed into the composer", "bold $accent")))
     for action in ACTIONS:

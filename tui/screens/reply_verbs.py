@@ -1,13 +1,11 @@
-"""What one can do with messages: send, stop, ask again, copy, fold."""
+"""What one can do with messages: send, stop, ask again."""
 
 from __future__ import annotations
 
 from engine.api import ErrorInfo, commands, specs
-from tui.format import plural
 from tui.reduce import Dirty, What
 from tui.screens.base import Desk
 from tui.state import Page, Pending, Turn
-from tui.text import clean
 
 
 class ReplyVerbs(Desk):
@@ -15,7 +13,8 @@ class ReplyVerbs(Desk):
 
     def send(self, text: str) -> None:
         """Send now, or as soon as the engine is there. The text comes back if it cannot be sent."""
-        pending = Pending(text, self.state.chat)
+        chat = self.state.chat
+        pending = Pending(text, chat, self.state.files.pop(chat, ()), self.state.images.pop(chat, ()))
         self.state.pending.append(pending)
         self.state.drafts.pop(self.state.chat, None)
         self.transcript.follow()
@@ -46,9 +45,6 @@ class ReplyVerbs(Desk):
             return
         self.ask(commands.AnswerNow(message=live.id))
 
-    async def action_fold_all(self, argument: str = "") -> None:
-        await self.transcript.toggle_all()
-
     def action_regenerate(self, argument: str = "") -> None:
         reply = self._reply()
         if reply is None:
@@ -61,25 +57,6 @@ class ReplyVerbs(Desk):
                 commands.Regenerate(chat=reply.chat, message=reply.id),
                 lambda message: self.link.take_messages([message]),
             )
-
-    def action_copy_message(self, argument: str = "") -> None:
-        turn = self.transcript.selected or self._newest("assistant")
-        if turn is None:
-            self.say("There is nothing to copy yet.")
-            return
-        self.copy(turn.text or turn.thinking)
-
-    def action_copy_chat(self, argument: str = "") -> None:
-        path = self.state.engine.path(self.state.chat)
-        if not path:
-            self.say("There is nothing to copy yet.")
-            return
-        self.copy("\n\n".join(f"## {self._speaker(turn)}\n\n{turn.text.strip()}" for turn in path) + "\n")
-
-    def copy(self, text: str) -> None:
-        """To the clipboard, by the terminal; it never confirms, so neither do we."""
-        self.app.copy_to_clipboard(clean(text))
-        self.say(f"Sent {plural(len(text), 'character')} to the terminal's clipboard.", for_seconds=2.5)
 
     def action_previous_message(self, argument: str = "") -> None:
         self.transcript.step(-1)
@@ -99,7 +76,9 @@ class ReplyVerbs(Desk):
         while self.state.pending:
             pending = self.state.pending[0]
             chat = pending.chat or await self._create(pending)
-            sent = await self.link.request(commands.Send(chat=chat, text=pending.text))
+            sent = await self.link.request(
+                commands.Send(chat=chat, text=pending.text, files=pending.files, images=pending.images)
+            )
             self.state.pending.remove(pending)
             self.link.take_chat(sent.chat)
             self.link.take_messages([sent.user, sent.reply])
@@ -108,8 +87,11 @@ class ReplyVerbs(Desk):
     async def _create(self, pending: Pending) -> str:
         """The chat of a first message; what else waits for it goes there too."""
         chat: specs.ChatInfo = await self.link.request(
-            commands.NewChat(model=self.state.blank_model, settings=self.state.blank)
+            commands.NewChat(
+                model=self.state.blank_model, settings=self.state.blank, saved=self.state.blank_saved
+            )
         )
+        self.state.blank_saved = True
         self.link.take_chat(chat)
         for waiting in self.state.pending:
             if not waiting.chat:
@@ -137,10 +119,3 @@ class ReplyVerbs(Desk):
     def _newest(self, role: str) -> Turn | None:
         path = self.state.engine.path(self.state.chat)
         return next((turn for turn in reversed(path) if turn.role == role), None)
-
-    def _speaker(self, turn: Turn) -> str:
-        if turn.role != "assistant":
-            return "You" if turn.role == "user" else "System"
-        model = self.state.engine.model(turn.model)
-        title = model.name if model else turn.model
-        return f"{title} + {self.state.engine.adapter_name(turn.adapter)}" if turn.adapter else title

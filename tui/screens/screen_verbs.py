@@ -26,6 +26,11 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
         """Whether the side panes are drawers."""
         return self.size.width < 100
 
+    @property
+    def panes(self) -> list[Widget]:
+        """What Tab goes round."""
+        return [self.composer, self.transcript, self.side]
+
     def go_to(self, pane: Widget) -> None:
         """Give a pane the focus; a drawer opens for it, and closes when another pane takes over."""
         self.side.set_class(pane is self.side, "-open")
@@ -56,6 +61,11 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
         elif self.focused is not self.composer:
             self.go_to(self.composer)
             self.transcript.select("")
+        else:
+            self.nothing_to_leave()
+
+    def nothing_to_leave(self) -> None:
+        """Escape in the composer, with nothing to stop and nothing open."""
 
     def action_copy_or_stop(self, argument: str = "") -> None:
         """Copy the selection, else stop, else quit at the second press; the one that stopped never counts."""
@@ -101,6 +111,6 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
         self.run_worker(self.app.run_action("leave_app"))
 
     def _turn_to(self, by: int) -> None:
-        panes: list[Widget] = [self.composer, self.transcript, self.side]
+        panes = self.panes
         at = panes.index(self.focused) if self.focused in panes else 0
         self.go_to(panes[(at + by) % len(panes)])

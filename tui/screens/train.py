@@ -17,6 +17,7 @@ from engine.api import ErrorInfo, commands, runs
 from tui.actions import Moment, Where
 from tui.bindings import bindings
 from tui.dirty import What
+from tui.format import plural
 from tui.screens.layer import Layer
 from tui.text import clean
 from tui.train_form import (
@@ -29,6 +30,7 @@ from tui.train_form import (
     read,
     texts,
     time_words,
+    usable,
 )
 from tui.widgets.fields import ChoiceField, FieldRow, TextField
 from tui.widgets.lines import line
@@ -37,6 +39,7 @@ from tui.widgets.title import Title
 if TYPE_CHECKING:
     from tui.screens.run_verbs import RunVerbs
 
+NONE_MARKED = commands.MarkedList(replies=())
 PATIENCE = 0.25
 """Seconds without a change after which the engine is asked again."""
 
@@ -341,21 +344,50 @@ class Train(Layer):
     def action_list_choices(self) -> None:
         """The list behind the field with the focus; of the data where that has none."""
         from tui.modals.models import model_picker
-        from tui.modals.train_lists import dataset_picker
 
         if self.focused is self.model_field:
             self.app.push_screen(model_picker(self.state), self._take_model)
         else:
-            self.app.push_screen(dataset_picker(self._datasets), self._take_dataset)
+            self.desk.ask(
+                commands.ListMarked(), self._list_data, failed=lambda info: self._list_data(NONE_MARKED)
+            )
+
+    def _list_data(self, found: commands.MarkedList) -> None:
+        from tui.modals.train_lists import dataset_picker
+
+        if self.app.screen is self:
+            self.app.push_screen(dataset_picker(self._datasets, usable(found)), self._take_dataset)
 
     def _take_model(self, model: str | None) -> None:
         if model and model in dict(self.model_field.choices):
             self.model_field.take(model)
 
     def _take_dataset(self, data: str | None) -> None:
-        if data:
+        from tui.modals.train_lists import MARKED
+
+        if data == MARKED:
+            self.desk.attempt(self._use_marked(), failed=self._no_marked)
+        elif data:
             self.text_fields["data"].value = data
             self.text_fields["data"].focus()
+
+    async def _use_marked(self) -> None:
+        """Write the good and edited replies to a file, and train on that."""
+        from tui import marked_rows
+
+        rows = await marked_rows.fetch(
+            self.desk.link.request, "messages", lambda count: self.say(f"Gathered {plural(count, 'row')} …")
+        )
+        if not rows:
+            self.say("None of the marked replies is good or edited, so there is nothing to learn from.")
+            return
+        path = await asyncio.to_thread(marked_rows.keep, "marked-messages", rows)
+        if self.is_attached:
+            self._take_dataset(str(path))
+            self.say(f"Wrote {plural(len(rows), 'row')} to {clean(str(path))}", for_seconds=8)
+
+    def _no_marked(self, info: ErrorInfo) -> None:
+        self.say(info.sentence(), grave=True, for_seconds=8)
 
     def action_show_problems(self) -> None:
         from tui.modals.train_lists import Problems

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from markdown_it import MarkdownIt
 from textual.widgets import Markdown
-from textual.widgets.markdown import MarkdownFence
 
+from tui.markdown import parser
 from tui.text import clean
-
-
-def _parser() -> MarkdownIt:
-    """GitHub's Markdown, but HTML stays visible as text: a reply must not lose what it says."""
-    return MarkdownIt("gfm-like", {"html": False, "linkify": False}).disable("linkify")
+from tui.widgets.fence import Colours, Fence
 
 
 class Answer(Markdown):
@@ -26,16 +21,6 @@ class Answer(Markdown):
         MarkdownBlock > .code_inline {
             background: $panel !important;
             color: $secondary !important;
-        }
-        MarkdownFence {
-            margin: 0 0 1 0;
-            padding: 0 1;
-            background: $surface;
-            border-left: outer $rule;
-        }
-        MarkdownFence > Label {
-            width: 1fr;
-            padding: 0;
         }
         MarkdownH1, MarkdownH2, MarkdownH3, MarkdownH4, MarkdownH5, MarkdownH6 {
             content-align: left middle;
@@ -74,25 +59,33 @@ class Answer(Markdown):
     }
     """
 
+    BLOCKS = Markdown.BLOCKS | {"fence": Fence, "code_block": Fence}
+
     def __init__(self) -> None:
-        super().__init__(None, parser_factory=_parser, open_links=False)
-        self._streamed = False
+        super().__init__(None, parser_factory=parser, open_links=False)
+        self.streaming = False
+        """Whether more is to come, so that an open code block is not coloured at every flush."""
+        self.colours = Colours()
+        self._appended = False
 
     async def show(self, text: str, *, final: bool) -> None:
         """Show this text. `final` draws it anew as a whole once, for the tail was parsed piece by piece."""
         shown = clean(text).lstrip("\n")
         source = self.source
+        self.streaming = not final
         if final:
-            if self._streamed or shown != source:
+            if self._appended or shown != source:
                 await self.update(shown)
-            self._streamed = False
+            self._appended = False
         elif shown.startswith(source):
             if len(shown) > len(source):
-                self._streamed = True
+                self._appended = True
                 await self.append(shown[len(source) :])
         else:
             await self.update(shown)
+        for number, fence in enumerate(self.fences(), start=1):
+            fence.show_number(number)
 
-    def fences(self) -> list[str]:
+    def fences(self) -> list[Fence]:
         """The code blocks, in order."""
-        return [fence.code for fence in self.query(MarkdownFence)]
+        return list(self.query(Fence))

@@ -11,6 +11,7 @@ from tui import environment
 from tui.fit import unused_gpu
 from tui.format import percent, rate, tokens
 from tui.glyphs import bar
+from tui.meter import NEARLY, share
 from tui.state import State
 from tui.widgets.lines import Piece, line, name, spread
 from tui.widgets.painted import Painted
@@ -39,6 +40,8 @@ class Header(Painted):
         thinking = thinking_words(self._state)
         if thinking:
             left += ["   ", (thinking, "$thought")]
+        if self._state.incognito():
+            left += ["   ", ("incognito · saved nowhere" if wide else "incognito", "bold $warning")]
         right: list[Piece] = []
         if wide:
             right = [(self._host, "$thought"), "   ", ("Ctrl+P", "$foreground"), (" commands", "$thought")]
@@ -72,6 +75,8 @@ class Header(Painted):
 def _narrow_right(state: State) -> list[Piece]:
     """How far the run is, and the speed: what no pane shows where it is narrow."""
     words = [run_words(state)] if run_words(state) else []
+    if (full := share(state)) > NEARLY:
+        words.append(f"context {percent(full)}")
     if state.engine.speeds:
         words.append(rate(state.engine.speeds[-1]))
     return [("   ".join(words), "$foreground")] if words else []

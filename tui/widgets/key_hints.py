@@ -7,6 +7,7 @@ import time
 from textual.content import Content
 
 from tui.actions import Moment, hints, key_word
+from tui.actions.keyed import keys_of
 from tui.format import rate
 from tui.state import State
 from tui.widgets.header import run_words, thinking_words
@@ -62,11 +63,11 @@ class KeyHints(Painted):
 
     def _hints(self, width: int) -> Content:
         shown = hints(self._moment)
-        last = _hint(shown[-1].keys[0], shown[-1].hint)
+        last = _hint(keys_of(shown[-1])[0], shown[-1].hint)
         room = width - last.cell_length
         content = line("")
         for action in shown[:-1]:
-            hint = _hint(action.keys[0], action.hint) + line("   ")
+            hint = _hint(keys_of(action)[0], action.hint) + line("   ")
             if content.cell_length + hint.cell_length > room:
                 break
             content += hint

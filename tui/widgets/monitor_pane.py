@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from engine.api import specs
+from tui import meter
 from tui.format import gib, milliseconds, percent, plural, rate, tokens
 from tui.glyphs import bar, spark
 from tui.state import State, Turn
@@ -57,6 +58,7 @@ class MonitorPane(Painted):
             return [
                 line(("  – tok/s", "$thought")),
                 line(("  nothing measured yet", "$thought")),
+                *_context(self._state, width),
             ]
         now = rate(stats.tokens_per_s) if stats.tokens_per_s else "– tok/s"
         chart = spark(list(speeds), max(0, width - len(now) - 5))
@@ -75,7 +77,7 @@ class MonitorPane(Painted):
                     f"{tokens(stats.cached_tokens)} of {tokens(stats.prompt_tokens)}",
                 )
             )
-        lines += _context(stats, width)
+        lines += _context(self._state, width)
         return lines
 
     def _split(self, stats: specs.ReplyStats) -> str:
@@ -92,14 +94,19 @@ def _title(left: str, right: str, width: int) -> Content:
     return spread(line((left, "$thought")), line((f"{right} ", "$thought")), width)
 
 
-def _context(stats: specs.ReplyStats, width: int) -> list[Content]:
-    if not stats.context_size:
+def _context(state: State, width: int) -> list[Content]:
+    """How full it is with the next prompt, and what follows where that is too long."""
+    words = meter.used_words(state)
+    if not words:
         return []
-    share = stats.context_used / stats.context_size
-    words = f"{tokens(stats.context_used)} / {tokens(stats.context_size)}"
+    share = meter.share(state)
     left = line(("  context ", "$thought"), words, " ")
-    style = "$warning" if share > 0.9 else "$accent"
-    return [left + line((bar(share, max(0, width - left.cell_length - 1)), style))]
+    style = "$warning" if share > meter.SCARCE else "$accent"
+    lines = [left + line((bar(share, max(0, width - left.cell_length - 1)), style))]
+    after = meter.consequence(state)
+    if len(after) > width - 3:
+        after = meter.consequence(state, brief=True)
+    return [*lines, line((f"  {after}", "$warning"))] if after else lines
 
 
 def _row(

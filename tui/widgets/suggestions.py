@@ -1,7 +1,8 @@
-"""What a slash command could become, above the composer."""
+"""What a slash command or a path could become, above the composer."""
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widget import Widget
 
@@ -31,6 +32,8 @@ class Suggestions(Widget):
         super().__init__()
         self._items: list[Completion] = []
         self._at = 0
+        self.stepped = False
+        """Whether the cursor was moved since they were offered."""
 
     @property
     def current(self) -> Completion | None:
@@ -41,21 +44,26 @@ class Suggestions(Widget):
         """Show these; the cursor goes to the first."""
         if items == self._items:
             return
-        self._items, self._at = items, 0
+        self._items, self._at, self.stepped = items, 0, False
         self.set_class(bool(items), "-shown")
         self.refresh(layout=True)
 
     def step(self, by: int) -> None:
         """Move the cursor, round the ends."""
         self._at = (self._at + by) % len(self._items)
+        self.stepped = True
         self.refresh()
 
     def render(self) -> Content:
         """The stretch of the list around the cursor."""
         first = max(0, min(self._at - MOST + 1, len(self._items) - MOST))
+        shown = self._items[first : first + MOST]
+        column = min(self.size.width * 3 // 5, max((cell_len(name(item.text)) for item in shown), default=0))
         rows = []
-        for index, item in enumerate(self._items[first : first + MOST], start=first):
-            content = line((f"{name(item.text):<14}", "bold"), " ", (item.about, "$thought"))
+        for index, item in enumerate(shown, start=first):
+            left = line((name(item.text), "bold")).truncate(max(column, 14), ellipsis=True)
+            left = left.pad_right(max(column, 14) - left.cell_length)
+            content = left + line(" ", (item.about, "$thought"))
             content = content.truncate(self.size.width, ellipsis=True)
             if index == self._at:
                 content = content.pad_right(self.size.width - content.cell_length).stylize(

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 from textual import events
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
+from textual.strip import Strip
+from textual.visual import Visual
 from textual.widget import Widget
 
-from tui.format import plural, seconds
+from tui.format import plural, seconds, shorten
 from tui.glyphs import bar
 from tui.state import Turn
-from tui.text import clean
+from tui.text import clean, clean_name
 from tui.widgets.lines import Piece, line, spread, stack
 
 PEEK = 8
-"""Lines shown of a thought that streams and that nobody has opened."""
+"""Lines shown of a thought that streams and that nobody has opened, or that one peeks into."""
+
+Fold = Literal["folded", "peek", "open"]
+"""What a reader decided about one thought: its header alone, its last lines too, or all of it."""
 
 
 class Thought(Widget):
-    """One block. `choice` is what the reader decided (True open, False folded), None lets it decide."""
+    """One block. `choice` is what the reader decided; None: its last lines while it streams, then none."""
 
     DEFAULT_CSS = """
     Thought {
@@ -36,29 +42,40 @@ class Thought(Widget):
             super().__init__()
             self.turn = turn
 
-    def __init__(self, turn: Turn, choice: bool | None) -> None:
+    def __init__(self, turn: Turn, choice: Fold | None) -> None:
         super().__init__()
         self._turn = turn
         self._choice = choice
         self._cache: tuple[object, list[Content]] = (None, [])
         self._laid_out = self._height_key()
+        self._wrapped: tuple[int, int, list[Content]] = (0, 0, [])
+        """Width, characters, and lines of the part of an open thought that will not change any more."""
 
     @property
     def is_open(self) -> bool:
         """Whether the whole thought is shown."""
-        return self._choice is True
+        return self._choice == "open"
 
     @property
     def peeking(self) -> bool:
-        """Whether it shows its newest lines on its own account: until an answer starts."""
+        """Whether it shows its newest lines: on its own account until an answer starts, or as it was told."""
         turn = self._turn
+        if self._choice == "peek":
+            return True
+        if turn.role == "tool":
+            return False
         return self._choice is None and (turn.state == "thinking" or not (turn.live or turn.text.strip()))
 
-    def sync(self, turn: Turn, choice: bool | None) -> None:
+    def sync(self, turn: Turn, choice: Fold | None) -> None:
         """Take the newest text, state and choice."""
         self._turn, self._choice = turn, choice
         before, self._laid_out = self._laid_out, self._height_key()  # the turn itself changes in place
         self.refresh(layout=self._laid_out != before)
+
+    def tick(self) -> None:
+        """Only the clock in the header goes on; the text waits for its turn."""
+        if self.size.width:
+            self.refresh(Region(0, 0, self.size.width, 1))
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
@@ -74,6 +91,13 @@ class Thought(Widget):
         width = self.size.width
         return stack([self._header(width), *self._body(width)])
 
+    def render_line(self, y: int) -> Strip:
+        """One line: a long thought that grows paints what is on the screen, not the whole of itself."""
+        width = self.size.width
+        body = self._body(width)
+        content = self._header(width) if y == 0 else body[y - 1] if y <= len(body) else Content("")
+        return Visual.to_strips(self, content, width, 1, self.visual_style)[0]
+
     def _height_key(self) -> tuple[bool, bool, int]:
         return self.is_open, self.peeking, len(self._turn.thinking)
 
@@ -83,8 +107,13 @@ class Thought(Widget):
         duration = stats.thinking_s if stats else 0.0
         arrow = "▾ " if self.is_open or self.peeking else "▸ "
         if turn.state != "thinking":
-            numbers = f" {seconds(duration)} · {plural(count, 'token')}" if count else ""
-            words = f"{arrow}thought{numbers}"
+            numbers = [seconds(duration)] if duration else []
+            numbers += [plural(count, "token")] if count else []
+            words = f"{arrow}thought {' · '.join(numbers)}".rstrip()
+            if turn.role == "tool":
+                words = f"{arrow}{shorten(clean_name(turn.thinking[:400]), width)}"
+            if self.peeking:
+                words += " · its last lines"
             return line((words, "$thought")).truncate(width, ellipsis=True)
         if turn.since:
             duration += max(0.0, time.monotonic() - turn.since)
@@ -105,12 +134,25 @@ class Thought(Widget):
         return self._cache[1]
 
     def _wrap(self, width: int) -> list[Content]:
-        text = clean(self._turn.thinking).strip("\n")
         room = width - 2
-        if not self.is_open:
-            text = text[-room * PEEK * 2 :]
-        lines = Content(text).wrap(room) if text else []
-        if not self.is_open:
-            lines = lines[-PEEK:]
         bar_piece = line(("┊ ", "$rule"))
+        if self.is_open:
+            return self._wrap_all(width, room, bar_piece)
+        text = clean(self._turn.thinking).strip("\n")[-room * PEEK * 2 :]
+        lines = Content(text).wrap(room)[-PEEK:] if text else []
         return [bar_piece + each.stylize("$thought") for each in lines]
+
+    def _wrap_all(self, width: int, room: int, bar_piece: Content) -> list[Content]:
+        """The whole thought; lines that ended are wrapped once."""
+        text = clean(self._turn.thinking).strip("\n")
+        known, upto, lines = self._wrapped
+        if known != width or upto > len(text):
+            upto, lines = 0, []
+        ended = text.rfind("\n", upto) + 1
+        if ended > upto:
+            more = Content(text[upto : ended - 1]).wrap(room)
+            lines = [*lines, *(bar_piece + each.stylize("$thought") for each in more)]
+            upto = ended
+        self._wrapped = (width, upto, lines)
+        tail = Content(text[upto:]).wrap(room) if text[upto:] else []
+        return [*lines, *(bar_piece + each.stylize("$thought") for each in tail)]

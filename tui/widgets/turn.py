@@ -12,14 +12,22 @@ from textual.widgets import Static
 
 from tui import environment
 from tui.format import clock, milliseconds, plural, rate, seconds, shorten
+from tui.reply_facts import standing
 from tui.state import EngineState, Turn
 from tui.text import clean
 from tui.widgets.lines import Piece, line, name, spread
 from tui.widgets.painted import Painted
-from tui.widgets.thought import Thought
+from tui.widgets.thought import Fold, Thought
 
 if TYPE_CHECKING:
     from tui.widgets.answer import Answer
+
+IMPORTED = 100
+"""Characters shown of what came with an imported reply: its tool calls, say."""
+BUSY = 0.1
+"""Seconds between two pieces of a reply where writing it takes every core."""
+BUSY_SHARE = 0.75
+"""Of the cores: at this share the engine has none to spare."""
 
 
 class TurnHead(Painted):
@@ -41,15 +49,20 @@ class TurnHead(Painted):
         turn = self.turn
         if turn.role == "user":
             left: list[Piece] = [("You", "bold $user")]
-        elif turn.role == "system":
-            left = [("System", "bold $thought")]
+            if turn.files:
+                left.append((f"  with {', '.join(name(file.name) for file in turn.files)}", "$thought"))
+        elif turn.role in ("system", "tool"):
+            left = [(turn.role.title(), "bold $thought")]
         else:
             model = self._engine.model(turn.model)
             left = [(name(model.name if model else turn.model) or "reply", "bold")]
             if turn.adapter:
                 left.append((f" + {name(self._engine.adapter_name(turn.adapter))}", "bold $accent"))
-        right = f"‹{turn.version}/{turn.versions}›  " if turn.versions > 1 else ""
-        return [spread(line(*left), line((right + clock(turn.created), "$thought")), width)]
+        marked = standing(turn.mark, turn.origin)
+        style = "$warning" if turn.mark == "bad" else "$accent"
+        versions = f"‹{turn.version}/{turn.versions}›  " if turn.versions > 1 else ""
+        right = line((f"{marked}  " if marked else "", style), (versions + clock(turn.created), "$thought"))
+        return [spread(line(*left), right, width)]
 
 
 class TurnView(Widget):
@@ -72,8 +85,18 @@ class TurnView(Widget):
     TurnView.-selected {
         border-left: outer $accent;
     }
-    TurnView .words {
+    TurnView .words, TurnView .raw {
         height: auto;
+    }
+    TurnView .raw {
+        display: none;
+        margin: 0 0 1 0;
+    }
+    TurnView.-raw .raw {
+        display: block;
+    }
+    TurnView.-raw Answer {
+        display: none;
     }
     TurnView .foot {
         height: auto;
@@ -88,7 +111,7 @@ class TurnView(Widget):
     }
     """
 
-    def __init__(self, turn: Turn, engine: EngineState, choice: bool | None) -> None:
+    def __init__(self, turn: Turn, engine: EngineState, choice: Fold | None) -> None:
         super().__init__()
         self.turn_id = turn.id
         self._turn = turn
@@ -96,10 +119,14 @@ class TurnView(Widget):
         self._choice = choice
         self._head = TurnHead(turn, engine)
         self._words = (
-            Static(clean(turn.text), classes="words", markup=False) if turn.role != "assistant" else None
+            Static(clean(turn.text), classes="words", markup=False)
+            if turn.role in ("user", "system")
+            else None
         )
         self._thought: Thought | None = None
         self._answer: Answer | None = None
+        self._raw: Static | None = None
+        self._raw_text = ""
         self._foot = Static("", classes="foot", markup=False)
         self._foot_words = ""
         self._settled = False
@@ -109,6 +136,10 @@ class TurnView(Widget):
         yield self._head
         if self._words is not None:
             yield self._words
+        if self._turn.images:
+            from tui.widgets.picture import Picture
+
+            yield from (Picture(image) for image in self._turn.images)
         yield self._foot
 
     @property
@@ -117,31 +148,58 @@ class TurnView(Widget):
         return self._thought
 
     @property
+    def answer(self) -> Answer | None:
+        """Its Markdown, once there is an answer."""
+        return self._answer
+
+    @property
     def unfinished(self) -> bool:
         """Whether its clock runs, or text waits because pieces come faster than they are worth drawing."""
         return not self._settled and self._turn.role == "assistant"
 
-    async def sync(self, turn: Turn, choice: bool | None) -> None:
-        """Draw what is new."""
+    async def sync(self, turn: Turn, choice: Fold | None) -> None:
+        """Draw what is new; text that grows waits until its next piece is due."""
+        told = choice != self._choice
         self._turn, self._choice = turn, choice
         self._head.turn = turn
         self._head.redraw()
-        if turn.role != "assistant":
+        if turn.role in ("user", "system"):
+            return
+        if turn.live and not told and time.monotonic() < self._next_write and self._shows_text():
+            self._tick()
             return
         await self._sync_thought()
         await self._sync_answer()
+        await self._sync_raw()
         self._sync_foot()
         self._settled = not turn.live
+
+    async def show_raw(self, raw: bool) -> None:
+        """The text as it is stored, or as Markdown."""
+        self.set_class(raw, "-raw")
+        await self._sync_raw()
 
     def select(self, selected: bool) -> None:
         """Mark it, and tell its numbers below."""
         self.set_class(selected, "-selected")
         self._sync_foot()
 
+    def _shows_text(self) -> bool:
+        """Whether the part that grows is on the screen already, so that its next piece can wait."""
+        part = self._thought if self._turn.state == "thinking" else self._answer
+        return part is not None
+
+    def _tick(self) -> None:
+        """Only the clock of a thought goes on."""
+        if self._thought is not None and self._turn.state == "thinking":
+            self._thought.tick()
+
     async def _sync_thought(self) -> None:
         turn = self._turn
         if self._thought is not None:
             self._thought.sync(turn, self._choice)
+            if turn.state == "thinking":
+                self._next_write = time.monotonic() + flush_gap(self._engine)
         elif turn.thinking.strip() or turn.state == "thinking":
             self._thought = Thought(turn, self._choice)
             await self.mount(self._thought, after=self._head)
@@ -156,12 +214,21 @@ class TurnView(Widget):
             self._answer = Answer()
             self.add_class("-answered")
             await self.mount(self._answer, before=self._foot)
-        now = time.monotonic()
-        if turn.live and now < self._next_write:
-            return
+        started = time.monotonic()
         await self._answer.show(turn.text, final=not turn.live)
-        cost = time.monotonic() - now
-        self._next_write = now + max(environment.STREAM, 4 * cost)
+        cost = time.monotonic() - started
+        self._next_write = started + cost + max(flush_gap(self._engine), 4 * cost)
+
+    async def _sync_raw(self) -> None:
+        if not self.has_class("-raw") or self._answer is None:
+            return
+        if self._raw is None:
+            self._raw = Static("", classes="raw", markup=False)
+            await self.mount(self._raw, before=self._foot)
+        text = clean(self._turn.text)
+        if text != self._raw_text:
+            self._raw_text = text
+            self._raw.update(text)
 
     def _sync_foot(self) -> None:
         words, grave = foot_words(self._turn, self._engine, numbers=self.has_class("-selected"))
@@ -173,6 +240,13 @@ class TurnView(Widget):
         self._foot.set_class(grave, "-grave")
 
 
+def flush_gap(engine: EngineState) -> float:
+    """Seconds between two pieces of a growing reply at least; more where its writing takes every core."""
+    sample = engine.monitor
+    busy = sample is not None and sample.engine_cpu >= BUSY_SHARE * max(1, sample.cores)
+    return max(environment.STREAM, BUSY if busy else 0.0)
+
+
 def foot_words(turn: Turn, engine: EngineState, *, numbers: bool) -> tuple[str, bool]:
     """What stands below a reply, and whether it is a warning. `numbers` adds its statistics."""
     if turn.role != "assistant":
@@ -180,6 +254,8 @@ def foot_words(turn: Turn, engine: EngineState, *, numbers: bool) -> tuple[str, 
     if turn.live:
         return _live_words(turn, engine), False
     parts = [clean(_end_words(turn))]
+    if turn.extra:
+        parts.append(f"as imported: {shorten(clean(turn.extra), IMPORTED)}")
     if numbers and turn.stats is not None:
         parts.append(_numbers(turn))
     text = "\n".join(part for part in parts if part)
@@ -193,11 +269,14 @@ def _live_words(turn: Turn, engine: EngineState) -> str:
     if turn.state == "queued":
         if model is not None and model.state == "loading":
             return _loading(title, model.progress, engine.phases.get(model.id, ""))
-        return "queued"
+        others = any(each.live and each.id != turn.id for each in engine.turns.values())
+        return "queued · ↑ in the empty composer takes it back" if others else "queued"
     if turn.state == "loading":
         if model is None:
             return f"loading {title}"
         return _loading(title, model.progress, engine.phases.get(model.id, ""))
+    if turn.state == "summarising":
+        return f"summing up earlier messages {waited} · Esc stops"
     if turn.state == "prefill":
         return f"reading the prompt {waited}".rstrip()
     return ""

@@ -29,6 +29,8 @@ def welcome(state: State) -> Content:
         tips.append(("Try", FIRST_QUESTION))
     if model.thinking == "switchable":
         tips.append(("Ctrl+T", "ask again without thinking, and compare"))
+    if state.new_here:
+        tips.append(("/tour", "new here? six small steps to try"))
     tips += [
         ("Ctrl+L", "another model"),
         ("F4", "train an adapter: a form that is filled in already"),

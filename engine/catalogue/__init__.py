@@ -1,0 +1,1 @@
+"""The model families that Qwill knows by name, and which of them a machine can hold. No torch."""

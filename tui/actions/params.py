@@ -1,0 +1,91 @@
+"""The parameters panel."""
+
+from __future__ import annotations
+
+from tui.actions.kinds import Action, Where
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "params",
+        "Parameters",
+        "Sampling, context, thinking, system prompt and presets of this chat, with what holds now.",
+        "Chats",
+        keys=("f10",),
+        slash="params",
+        priority=True,
+    ),
+    Action(
+        "preset",
+        "Take a preset",
+        "Takes a preset by name; alone it opens the parameters.",
+        "Chats",
+        slash="preset",
+        takes="[NAME]",
+    ),
+    Action(
+        "param_next",
+        "Next choice",
+        "In a field with choices: takes the next one.",
+        "Chats",
+        Where.PARAMS,
+        ("right", "space"),
+        palette=False,
+    ),
+    Action(
+        "param_previous",
+        "Choice before",
+        "In a field with choices: takes the one before.",
+        "Chats",
+        Where.PARAMS,
+        ("left",),
+        palette=False,
+    ),
+    Action(
+        "param_reset",
+        "Back to the model's own",
+        "Gives the field with the focus back to the model; an empty field is the model's own too.",
+        "Chats",
+        Where.PARAMS,
+        ("ctrl+u", "backspace", "delete"),
+        palette=False,
+    ),
+    Action(
+        "param_reset_all",
+        "All back to the model's own",
+        "Gives every number and switch back; the system prompt and the adapter stay.",
+        "Chats",
+        Where.PARAMS,
+        ("ctrl+r",),
+        priority=True,
+        palette=False,
+    ),
+    Action(
+        "param_undo",
+        "Undo",
+        "Takes the last change back, a deleted preset too.",
+        "Chats",
+        Where.PARAMS,
+        ("ctrl+z",),
+        priority=True,
+        palette=False,
+    ),
+    Action(
+        "preset_save",
+        "Save as a preset",
+        "Asks for a name and stores these settings under it.",
+        "Chats",
+        Where.PARAMS,
+        ("ctrl+s",),
+        priority=True,
+        palette=False,
+    ),
+    Action(
+        "preset_delete",
+        "Delete the preset",
+        "On a preset of your own: takes it away; Ctrl+Z brings it back.",
+        "Chats",
+        Where.PARAMS,
+        ("ctrl+d",),
+        palette=False,
+    ),
+)

@@ -1,0 +1,119 @@
+"""Image files for a message: reading one, bringing it to the engine, and whether a terminal can show it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.api import EngineError, commands, fault, specs
+from tui.attach import resolve, shown_name
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+MOST = 20_000_000
+"""Bytes of an image file at most."""
+PAGE = 512 << 10
+"""Bytes sent at once."""
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+COLUMNS, ROWS = 40, 12
+"""Cells that a shown image takes at most."""
+
+
+def is_image(path: str) -> bool:
+    """Whether a path is named as images are."""
+    return path.strip().lower().endswith(ENDINGS)
+
+
+def read_image(typed: str) -> tuple[str, bytes]:
+    """Name and bytes of a file. Raises EngineError `not_attached`, whose title is one sentence for people."""
+    path = resolve(typed)
+    shown = shown_name(path)
+    try:
+        found = path.stat()  # before it is opened: opening a pipe or a device can wait, or do something
+        if not stat.S_ISREG(found.st_mode):
+            raise _refused(shown, "is not a file")
+        if found.st_size > MOST:
+            raise _refused(shown, f"has {found.st_size / 1e6:.0f} MB; {MOST // 1_000_000} MB are the most")
+        data = _read(path)
+    except OSError as error:
+        raise _refused(shown, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:  # a path with a NUL in it
+        raise _refused(shown, "is no path") from error
+    if not data:
+        raise _refused(shown, "is empty")
+    return shown, data
+
+
+async def upload(
+    request: Callable[[Any], Awaitable[Any]],
+    name: str,
+    data: bytes,
+    *,
+    saved: bool = True,
+    told: Callable[[float], None] | None = None,
+) -> specs.ImageRef:
+    """Bring an image to the engine; `told` hears the share that is there. Raises as `request` does."""
+    sent = 0
+    answer = commands.Upload("")
+    while answer.image is None:
+        page = data[sent : sent + PAGE]
+        sent += len(page)
+        last = sent >= len(data)
+        answer = await request(
+            commands.PutImage(name=name, data=page, upload=answer.id, last=last, saved=saved)
+        )
+        if told is not None:
+            told(sent / max(1, len(data)))
+        if last:
+            break
+    if answer.image is None:
+        raise _refused(name, "was not received whole; attach it again")
+    return answer.image
+
+
+def words(image: specs.ImageRef) -> str:
+    """Its size in pixels."""
+    return f"{image.width}×{image.height}"
+
+
+def cells(image: specs.ImageRef) -> tuple[int, int]:
+    """Columns and rows in which it is shown: its shape kept, a cell twice as high as wide."""
+    scale = min(1.0, COLUMNS / image.width, 2 * ROWS / image.height)
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale / 2))
+
+
+def can_show() -> bool:
+    """Whether textual-image is installed (the extra `images`) and the terminal has enough colours."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "linux", "vt100"):
+        return False
+    from importlib.util import find_spec
+
+    return find_spec("textual_image") is not None and find_spec("PIL") is not None
+
+
+def shown(data: bytes) -> Widget:
+    """A widget that shows a PNG of ours in half cells, which every terminal with colours can."""
+    import io
+    from unittest.mock import patch
+
+    with open(os.devnull, "w") as nowhere, patch.object(sys, "__stdout__", nowhere):
+        # Its import asks the terminal what it can; the answer would come in as keys.
+        from textual_image.widget import HalfcellImage
+    return HalfcellImage(io.BytesIO(data))
+
+
+def _read(path: Path) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError("it changed while it was opened")
+        return file.read(MOST + 1)
+
+
+def _refused(shown: str, why: str) -> EngineError:
+    return fault("not_attached", f"{shown} {why}")

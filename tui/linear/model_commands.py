@@ -1,0 +1,102 @@
+"""Slash commands of the linear chat: models and adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from engine.api import commands, runs, specs
+from tui.format import plural, size
+from tui.linear.talk import Talk
+
+LISTED = 10
+"""Rows of a list at most."""
+
+
+async def model(talk: Talk, argument: str) -> None:
+    if not argument:
+        await models(talk, "")
+        talk.paper.say("/model NAME changes to one of them.")
+        return
+    from tui.cli.loading import model_name
+
+    known = talk.link.models.values()
+    close = [each for each in known if argument.lower() in each.name.lower()]
+    exact = [each for each in known if argument in (each.id, each.name)]
+    found = exact or close
+    if len(found) > 1:
+        talk.paper.say(f"It could be {', '.join(each.name for each in found[:LISTED])}.")
+        return
+    model: specs.ModelInfo = (
+        found[0] if found else await talk.link.request(commands.ShowModel(model_name(argument)))
+    )
+    settings = talk.chat.settings
+    if settings.adapter and model.id != talk.chat.model:
+        settings = replace(settings, adapter="")  # an adapter means nothing on another model
+    await talk.change(model=model.id, settings=settings)
+    talk.paper.say(f"{model.name} answers from the next message on.")
+    talk.warm()
+
+
+async def models(talk: Talk, argument: str) -> None:
+    found: commands.ModelList = await talk.link.request(commands.ListModels())
+    talk.link.models = {model.id: model for model in found.models}
+    lines = []
+    for model in found.models:
+        notes = [size(model.bytes_on_disk)]
+        notes += ["loaded"] if model.state == "ready" else []
+        notes += ["answers here"] if model.id == talk.chat.model else []
+        lines.append(f"{model.name}: {', '.join(notes)}")
+    talk.paper.show("\n".join(lines) or "No models were found.")
+
+
+async def unload(talk: Talk, argument: str) -> None:
+    await talk.link.request(commands.UnloadModel(talk.chat.model))
+    talk.paper.say(f"{talk.name()} is unloaded; the next message loads it again.")
+
+
+async def refresh(talk: Talk, argument: str) -> None:
+    found: commands.ModelList = await talk.link.request(commands.ListModels(refresh=True))
+    talk.link.models = {model.id: model for model in found.models}
+    talk.paper.say(f"{plural(len(found.models), 'model')} found.")
+
+
+async def folder(talk: Talk, argument: str) -> None:
+    if not argument:
+        talk.paper.say("/folder takes the path of a folder with models.")
+        return
+    path = str(Path(argument).expanduser().absolute())
+    found: commands.ModelList = await talk.link.request(commands.AddFolder(path))
+    talk.link.models = {model.id: model for model in found.models}
+    talk.paper.say(f"{plural(len(found.models), 'model')} found.")
+
+
+async def adapter(talk: Talk, argument: str) -> None:
+    from tui.cli.adapters import all_adapters, check_fit, find
+
+    if argument.lower() in ("off", "none", "-"):
+        await _use_adapter(talk, "", "")
+        return
+    known = await all_adapters(talk.link.client)
+    if argument:
+        model: specs.ModelInfo = await talk.link.request(commands.ShowModel(talk.chat.model))
+        info = find(known, argument, model.id)
+        check_fit(info, model)
+        await _use_adapter(talk, info.id, info.name)
+        return
+    fitting = [each for each in known if each.base == talk.chat.model and not each.why]
+    if not fitting:
+        talk.paper.say(f"No adapter fits {talk.name()} yet. `qwill train --data FILE` trains one.")
+        return
+    rows = [_adapter_row(each, talk.chat.settings.adapter) for each in fitting[:LISTED]]
+    talk.paper.show("\n".join([*rows, "/adapter NAME switches one on, /adapter off all of them off."]))
+
+
+def _adapter_row(info: runs.AdapterInfo, active: str) -> str:
+    return f"{info.name}: {size(info.bytes_on_disk)}{', active' if info.id == active else ''}"
+
+
+async def _use_adapter(talk: Talk, adapter: str, name: str) -> None:
+    await talk.change(settings=replace(talk.chat.settings, adapter=adapter))
+    talk.paper.say(f"{name or talk.name() + ' alone'} answers from the next message on.")

@@ -1,0 +1,101 @@
+"""In what form a chat is exported, and where to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from engine.api import FORMS, Form, file_name
+from tui.modals.dialog import Dialog
+from tui.modals.file_suggester import FileSuggester
+from tui.text import clean
+from tui.widgets.lines import line
+
+
+@dataclass(frozen=True)
+class Export:
+    """A choice: the form by its name, and the file."""
+
+    form: str
+    path: Path
+
+
+class ExportChat(Dialog[Export]):
+    """The file's name goes with the form until a person types another one."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+        self._offered = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="panel") as panel:
+            panel.border_title = "Export this chat"
+            panel.border_subtitle = "↑ ↓ form · Enter writes · Esc"
+            yield OptionList(*(Option(_row(form)) for form in FORMS.values()), markup=False)
+            yield Static("\nInto the file", classes="quiet", markup=False)
+            yield Input(suggester=FileSuggester())
+            yield Static(
+                f"Without a folder it goes to {clean(str(Path.cwd()))}. Nothing is ever written over.",
+                classes="quiet",
+                markup=False,
+            )
+            yield Static("", classes="grave", markup=False)
+
+    def on_mount(self) -> None:
+        options = self.query_one(OptionList)
+        options.can_focus = False
+        options.highlighted = 0
+        self.query_one(Input).focus()
+
+    @property
+    def form(self) -> str:
+        """The form under the cursor."""
+        return list(FORMS)[self.query_one(OptionList).highlighted or 0]
+
+    def on_option_list_option_highlighted(self) -> None:
+        field = self.query_one(Input)
+        if field.value == self._offered:
+            field.value = self._offered = file_name(self._title, FORMS[self.form].ending)
+            field.cursor_position = len(field.value)
+
+    def on_input_changed(self) -> None:
+        self.query_one(".grave", Static).update("")
+
+    def action_cursor_up(self) -> None:
+        self.query_one(OptionList).action_cursor_up()
+
+    def action_cursor_down(self) -> None:
+        self.query_one(OptionList).action_cursor_down()
+
+    def on_option_list_option_selected(self) -> None:
+        self.action_accept()
+
+    def on_input_submitted(self) -> None:
+        self.action_accept()
+
+    def action_accept(self) -> None:
+        path = target(self.query_one(Input).value, self._title, self.form)
+        if path.parent.is_dir():
+            self.dismiss(Export(self.form, path))
+        else:
+            self.query_one(".grave", Static).update("This folder is not there. Type one that is.")
+
+
+def _row(form: Form) -> Content:
+    return line((form.title, "bold"), (f"  {form.ending}", "$accent"), "\n", (form.about, "$thought"))
+
+
+def target(typed: str, title: str, form: str) -> Path:
+    """The file that is meant: a folder gets the chat's title as the name in it."""
+    try:
+        path = Path(typed.strip() or ".").expanduser().absolute()
+    except RuntimeError:  # ~ of somebody who is not known here
+        path = Path(typed.strip()).absolute()
+    return path / file_name(title, FORMS[form].ending) if path.is_dir() else path
