@@ -14,6 +14,8 @@ from engine.protocol import commands, events, runs, specs
 from engine.protocol.errors import EngineDead, EngineError, EngineLost, ErrorInfo, QwillError, fault
 
 if TYPE_CHECKING:
+    from engine.catalogue.rank import Pick, what_fits
+    from engine.catalogue.read import Entry, entry_of, read_catalogue
     from engine.client import Client
     from engine.connect import Target, connect
     from engine.data.spec_file import load_spec, spec_of
@@ -21,12 +23,28 @@ if TYPE_CHECKING:
     from engine.interchange.filenames import file_name
     from engine.interchange.found import Tally
     from engine.interchange.save import FORMS, Form, form_of, pieces, save
+    from engine.models.fit import Estimate, estimate, remedy
+    from engine.models.fit_log import Learned, learned
+    from engine.models.machine import MachineFacts, kept_free, machine_facts
     from engine.monitor import Sampler
 
 _LATER = {
     "FORMS": "engine.interchange.save",
     "Form": "engine.interchange.save",
     "Tally": "engine.interchange.found",
+    "Entry": "engine.catalogue.read",
+    "Estimate": "engine.models.fit",
+    "Learned": "engine.models.fit_log",
+    "MachineFacts": "engine.models.machine",
+    "Pick": "engine.catalogue.rank",
+    "entry_of": "engine.catalogue.read",
+    "estimate": "engine.models.fit",
+    "kept_free": "engine.models.machine",
+    "learned": "engine.models.fit_log",
+    "machine_facts": "engine.models.machine",
+    "read_catalogue": "engine.catalogue.read",
+    "remedy": "engine.models.fit",
+    "what_fits": "engine.catalogue.rank",
     "bring_in": "engine.interchange.carry",
     "file_name": "engine.interchange.filenames",
     "form_of": "engine.interchange.save",
@@ -49,8 +67,13 @@ __all__ = [
     "EngineDead",
     "EngineError",
     "EngineLost",
+    "Entry",
     "ErrorInfo",
+    "Estimate",
     "Form",
+    "Learned",
+    "MachineFacts",
+    "Pick",
     "QwillError",
     "Tally",
     "Target",
@@ -60,16 +83,23 @@ __all__ = [
     "connect",
     "data_dir",
     "demo_model",
+    "entry_of",
+    "estimate",
     "events",
     "fault",
     "file_name",
     "form_of",
+    "kept_free",
+    "learned",
     "likely_devices",
     "load_spec",
     "lock_holder",
     "log_path",
+    "machine_facts",
     "machine_sampler",
     "pieces",
+    "read_catalogue",
+    "remedy",
     "runs",
     "save",
     "socket_path",
@@ -81,6 +111,7 @@ __all__ = [
     "store_path",
     "take_out",
     "weights_bytes",
+    "what_fits",
     "write_atomic",
 ]
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from engine.api import HEADROOM, specs, weights_bytes
+from engine.api import HEADROOM, machine_facts, specs, weights_bytes
+from tui.format import percent, plural, size
 from tui.state import EngineState
+
+if TYPE_CHECKING:
+    from engine.api import Estimate, Learned
 
 Verdict = Literal["held", "yes", "alone", "no", "unknown", "never"]
 """Loaded now; fits beside what is loaded; fits once others are unloaded; does not fit; no reading yet;
@@ -19,6 +23,8 @@ MARKS: dict[Verdict, str] = {
     "unknown": "–",
     "never": "–",
 }
+SIGNS = {"fits": "✓ fits", "tight": "! tight", "alone": "~ alone", "no": "✗ no", "unknown": "–"}
+"""An estimate's verdict as a sign and a word."""
 DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
 """Short names for a narrow column."""
 
@@ -50,26 +56,8 @@ class Fit:
 
 def pool(engine: EngineState) -> Pool | None:
     """The memory of the GPU that torch computes on, else the RAM; None before the first reading."""
-    sample = engine.monitor
-    if sample is None or not sample.ram_total:
-        return None
-    used = {finding.kind for finding in engine.info.devices if finding.usable} if engine.info else set()
-    for gpu in sample.gpus:
-        if gpu.kind in used and gpu.vram_total and gpu.vram_used is not None:
-            return _lent(gpu, sample) or Pool("VRAM", max(0, gpu.vram_total - gpu.vram_used), gpu.vram_total)
-    return Pool("RAM", sample.ram_available, sample.ram_total)
-
-
-def _lent(gpu: specs.GpuSample, sample: specs.MonitorSample) -> Pool | None:
-    """An integrated AMD GPU takes RAM that the driver lends it, not its small carve-out."""
-    if (
-        gpu.kind != "amd"
-        or not gpu.gtt_total
-        or gpu.gtt_used is None
-        or gpu.gtt_total <= (gpu.vram_total or 0)
-    ):
-        return None
-    return Pool("GTT", max(0, min(gpu.gtt_total - gpu.gtt_used, sample.ram_available)), gpu.gtt_total)
+    found = machine_facts(engine.monitor, engine.info.devices if engine.info else ())
+    return Pool(found.pool, found.free, found.total) if found else None
 
 
 def fit(model: specs.ModelInfo, engine: EngineState) -> Fit:
@@ -99,3 +87,27 @@ def unused_gpu(engine: EngineState) -> specs.DeviceFinding | None:
     """A GPU that this torch cannot use and that something could be done about."""
     findings = engine.info.devices if engine.info else ()
     return next((finding for finding in findings if not finding.usable and finding.remedy), None)
+
+
+def parts(found: Estimate) -> list[tuple[str, str]]:
+    """An estimate by parts, each a label and words: what it takes, and for what."""
+    told = [("weights", f"{size(found.parts.weights)} as {DTYPES.get(found.kind, found.kind)}")]
+    if found.whole:
+        told.append(("cache", f"{size(found.parts.cache)} for {plural(found.context, 'token')}"))
+        told.append(("working", f"{size(found.parts.working)} while a prompt is read"))
+    else:
+        told.append(("cache", "unknown: the model's shape is not known"))
+    told.append(("overhead", size(found.parts.overhead)))
+    if found.need != found.parts.total:
+        share = percent(abs(found.correction - 1))
+        told.append(("learned", f"{share} {'more' if found.correction > 1 else 'less'}, as measured here"))
+    told.append(("together", f"{'' if found.whole else 'at least '}{size(found.need)}"))
+    told.append(("kept free", size(found.reserve)))
+    return told
+
+
+def trust(found: Learned) -> str:
+    """How well predictions of this machine came true; empty before there are enough."""
+    if found.factor == 1.0 and not found.error:
+        return ""
+    return f"predictions are off by {percent(found.error)} here, over {plural(found.count, 'load')}"

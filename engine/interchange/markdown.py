@@ -49,6 +49,8 @@ def _message(message: Message) -> Iterator[str]:
     yield f"## {_speaker(message)}{at}{version}"
     for file in message.files:
         yield _folded(f"File {file.name}", file.text)
+    for image in message.images:
+        yield _folded(f"Image {image.name}", f"{image.width} × {image.height}, SHA-256 {image.id}")
     if message.thinking.strip():
         yield _folded(_thought(message), message.thinking)
     if message.role == "tool":

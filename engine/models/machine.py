@@ -1,4 +1,4 @@
-"""The memory that a model's weights would lie in on this machine, as the monitor reads it. Measures nothing."""
+"""The memory that a model's weights would lie in, as the monitor reads it. Measures nothing itself."""
 
 from __future__ import annotations
 

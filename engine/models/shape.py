@@ -1,4 +1,4 @@
-"""The shape of a model, as far as memory depends on it: from the catalogue, or from a folder's config.json."""
+"""The shape of a model, as far as memory depends on it: of the catalogue, or of a folder's config.json."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ MODEL = specs.ModelInfo("demo", "demo", "demo")
 ENGINE = specs.EngineInfo("e", 1, "0.1.0", 0.0)
 SAMPLES: dict[type, object] = {
     str: "x",
+    bytes: b"x",
     int: 1,
     float: 0.5,
     bool: True,

@@ -118,10 +118,10 @@ async def test_two_files_have_a_sum_and_one_goes_by_two_backspaces(folder: Path)
 
 
 async def test_what_cannot_be_attached_is_told_in_a_sentence(folder: Path) -> None:
-    (folder / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    (folder / "cat.pdf").write_bytes(b"%PDF-1.7\n\0\0")
     os.mkfifo(folder / "pipe")
     async with open_desk() as desk:
-        for path, why in (("cat.png", "cat.png is not text"), ("pipe", "pipe is a pipe")):
+        for path, why in (("cat.pdf", "cat.pdf is not text"), ("pipe", "pipe is a pipe")):
             desk.bench.attach(path)
             await desk.until(why)
         assert attached(desk) == []

@@ -17,6 +17,10 @@ NUMBERS = (1, 2, 3)
 
 def run(args: argparse.Namespace) -> int:
     """Do one action; every one has a `--json` form."""
+    if args.action == "catalogue":
+        from tui.cli import catalogue
+
+        return catalogue.run(args)
     return asyncio.run(_run(args))
 
 

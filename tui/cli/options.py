@@ -20,6 +20,25 @@ def add_model(parser: Any) -> None:
     )
 
 
+def add_catalogue(parser: argparse.ArgumentParser) -> None:
+    """What `qwill models catalogue` takes."""
+    parser.description = (
+        "The Qwen families and the open models people use beside them. Reads this machine's memory; loads "
+        "and downloads nothing."
+    )
+    parser.add_argument("--fits", action="store_true", help="only what fits here, the best first")
+    parser.add_argument("--use", choices=("chat", "maths", "code", "vision", "small"), help="good for this")
+    parser.add_argument(
+        "--context", metavar="N", type=whole(1), default=0, help="plan for N tokens; 8192 by itself"
+    )
+    parser.add_argument(
+        "--keep-free", metavar="GIB", type=number(0), help="leave so much memory to other programs"
+    )
+    parser.add_argument(
+        "--bandwidth", metavar="GB/S", type=number(0), default=0.0, help="of the memory, to foretell tokens/s"
+    )
+
+
 def add_json(parser: argparse.ArgumentParser, words: str = "print one line of JSON") -> None:
     """`--json`; wrong usage is an object then, too."""
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=words)

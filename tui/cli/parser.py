@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any, NoReturn
 
-from tui.cli.options import add_json, add_linear, add_model, code_block, number, text, whole
+from tui.cli.options import add_catalogue, add_json, add_linear, add_model, code_block, number, text, whole
 from tui.cli.parser_chats import add_chats_command
 from tui.cli.parser_runs import add_runs_commands
 
@@ -180,7 +180,9 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     for action in (show, load, unload):
         action.add_argument("name", metavar="MODEL", type=text, help="id, name or folder")
     _add_load_options(load)
-    for action in (listing, show, load, unload):
+    catalogue = actions.add_parser("catalogue", help="models by name: what there is, and what fits here")
+    add_catalogue(catalogue)
+    for action in (listing, show, load, unload, catalogue):
         add_json(action)
 
 

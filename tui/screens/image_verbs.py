@@ -31,6 +31,13 @@ class ImageVerbs(ComposeVerbs):
             return
         self.attach_image(path)
 
+    def action_file(self, argument: str = "") -> None:
+        path = argument.strip().strip("\"'")
+        if path:
+            super().attach(path)  # its text, whatever its name
+        else:
+            super().action_file()
+
     def attach(self, path: str) -> None:
         """Attach a file, as an image where it is named as one."""
         from tui.images import is_image
@@ -51,7 +58,8 @@ class ImageVerbs(ComposeVerbs):
             title, data = await asyncio.to_thread(read_image, path)
 
             def told(share: float) -> None:
-                self.say(f"Bringing {name(title)} to the engine, {share * 100:.0f} %", for_seconds=2)
+                if share < 1:
+                    self.say(f"Bringing {name(title)} to the engine, {share * 100:.0f} %", for_seconds=2)
 
             image = await upload(self.link.request, title, data, saved=saved, told=told)
             others = tuple(each for each in self.state.images.get(chat, ()) if each.id != image.id)

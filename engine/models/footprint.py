@@ -1,4 +1,4 @@
-"""Bytes of weights, of the cache and of the working memory, by shape and by how the weights are held. Pure."""
+"""Bytes of weights, cache and working memory, by shape and by how the weights are held. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from engine.models.shape import Shape, Size
 
 STEP = 256
 """Tokens by which the cache grows (engine/workers/cache.py)."""
+SNAPSHOTS = 4
+"""States of a hybrid model that are kept to go back to (engine/workers/prefix.py)."""
 CHUNK = 512
 """Tokens of a prompt that pass through the model at once (engine/workers/steps.py)."""
 PACKED = {"int8": 1.0, "bnb8": 1.0, "int4": 0.5, "nf4": 0.5}
@@ -16,7 +18,7 @@ PACKED = {"int8": 1.0, "bnb8": 1.0, "int4": 0.5, "nf4": 0.5}
 INT4_GROUP, INT4_SCALES = 32, 4
 """A group of 32 weights carries a scale and a zero in bfloat16."""
 NF4_BLOCK, NF4_SCALES = 64, 256
-"""A block of 64 weights carries a scale in one byte; 256 of those share one in float32 (double quantisation)."""
+"""A block of 64 weights carries a scale in one byte; 256 of those share a float32 (double quantisation)."""
 _HALF = 2
 
 
@@ -38,21 +40,23 @@ def weights(size: Size, kind: str) -> Weights:
     embedding = size.shape.embedding if size.shape else 0
     tied = size.shape.tied if size.shape else True
     active = size.active or size.parameters
-    rows = 0 if tied else embedding
-    """Parameters that only ever are looked up, a row at a time."""
+    rows = 0 if tied else embedding  # only ever looked up, a row at a time
     if kind in WIDTHS:
         width = WIDTHS[kind]
         return Weights(size.parameters * width, (active - size.tower - rows) * width)
     body = size.parameters - size.tower - size.experts - embedding - rows
-    used = size.experts - (size.parameters - active)
+    unused = size.parameters - active
+    unused_experts = min(unused, size.experts)
     hidden = size.shape.hidden if size.shape else 0
-    linears = round(body * bytes_per_weight(kind, hidden))
+    each = bytes_per_weight(kind, hidden)
     head = round(embedding * bytes_per_weight("int8", hidden))
     if kind not in ("int8", "int4"):
         head = embedding * _HALF
     kept = (size.tower + size.experts + embedding) * _HALF
     shares = tied and kind not in ("int8", "int4")
-    return Weights(kept + linears + (0 if shares else head), max(0, used) * _HALF + linears + head)
+    held = kept + round(body * each) + (0 if shares else head)
+    read = (size.experts - unused_experts) * _HALF + round((body - unused + unused_experts) * each) + head
+    return Weights(held, read)
 
 
 def bytes_per_weight(kind: str, row: int) -> float:
@@ -65,16 +69,15 @@ def bytes_per_weight(kind: str, row: int) -> float:
 
 
 def cache(shape: Shape, context: int, width: int = _HALF, *, trims: bool = False) -> int:
-    """Keys and values of `context` tokens, `width` bytes a value.
+    """Keys and values of `context` tokens, `width` bytes a value, and the states of linear layers.
 
     Qwill's sliding layers keep every key, so that a chat can be taken back; `trims` is for an engine whose
     layers forget what the window hides.
     """
     room = -(-context // STEP) * STEP
     sliding = min(room, shape.window) if trims else room
-    return _row(shape, width) * (room * _full_layers(shape) + sliding * shape.sliding_layers) + _states(
-        shape, width
-    )
+    rows = room * _full_layers(shape) + sliding * shape.sliding_layers
+    return _row(shape, width) * rows + (1 + SNAPSHOTS) * _states(shape, width)
 
 
 def cache_read(shape: Shape, tokens: int, width: int = _HALF) -> int:
@@ -87,9 +90,9 @@ def cache_read(shape: Shape, tokens: int, width: int = _HALF) -> int:
 def working(shape: Shape, context: int, width: int = _HALF, chunk: int = CHUNK) -> int:
     """The most that a chunk of a prompt needs beside weights and cache.
 
-    Per token: four rows of the hidden width, the queries, keys, values and attention's result, and three rows of
-    the MLP. Then the mask, one row of logits in float32 and the sampler's copy, and a layer's keys while they
-    move to a larger buffer.
+    Per token: four rows of the hidden width, the queries, keys, values and attention's result, and three
+    rows of the MLP. Then the mask, one row of logits in float32 and the sampler's copy, and a layer's keys
+    while they move to a larger buffer.
     """
     rows = min(chunk, context)
     attention = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim
