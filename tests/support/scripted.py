@@ -11,6 +11,7 @@ import msgspec
 
 from engine import VERSION, paths
 from engine.bus import Bus
+from engine.daemon import lock_engine
 from engine.protocol import commands as c
 from engine.protocol.errors import EngineError
 from engine.protocol.events import AnyBody
@@ -76,10 +77,11 @@ class Script:
 
 @asynccontextmanager
 async def engine_with(script: Script) -> AsyncIterator[Script]:
-    """Serve the script on this home's socket."""
-    server = Server(script)
-    await server.listen(paths.socket_path())
-    try:
-        yield script
-    finally:
-        await asyncio.wait_for(server.close(), 5)
+    """Serve the script on this home's socket, with the lock that says so."""
+    with lock_engine():
+        server = Server(script)
+        await server.listen(paths.socket_path())
+        try:
+            yield script
+        finally:
+            await asyncio.wait_for(server.close(), 5)
