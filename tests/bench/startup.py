@@ -41,6 +41,7 @@ def main() -> int:
         subprocess.run(
             [*QWILL, "engine", "start"], env=environment, cwd=ROOT, check=True, capture_output=True
         )
+        _settle(environment)
         try:
             painted = asyncio.run(_paints(QWILL, environment, _full))
         finally:
@@ -78,6 +79,16 @@ def _private(folder: Path) -> dict[str, str]:
         "HF_HOME": str(folder / "hf"),
         "HF_HUB_OFFLINE": "1",
     }
+
+
+def _settle(environment: dict[str, str]) -> None:
+    """Wait until the engine has its imports behind it: warm is a machine with nothing else to do."""
+    while True:
+        asked = [*QWILL, "engine", "status", "--json"]
+        told = subprocess.run(asked, env=environment, cwd=ROOT, check=True, capture_output=True)
+        if b'"torch":"loading"' not in told.stdout.replace(b" ", b""):
+            return
+        time.sleep(0.2)
 
 
 def _help(environment: dict[str, str]) -> float:

@@ -172,10 +172,10 @@ def test_size_and_line_ends_of_pastes() -> None:
 
 
 def test_words_of_scripts_without_spaces() -> None:
-    assert [match.start() for match in BOUNDARY.finditer("東京タワーに行きます")] == [2, 5, 6, 7]
-    found = RUN.match("  カタカナ漢字")
+    assert [match.start() for match in re.finditer(BOUNDARY, "東京タワーに行きます")] == [2, 5, 6, 7]
+    found = re.match(RUN, "  カタカナ漢字")
     assert found is not None
     assert found[0] == "  カタカナ"
-    found = RUN.match("naïve 東")
+    found = re.match(RUN, "naïve 東")
     assert found is not None
     assert found[0] == "naïve"

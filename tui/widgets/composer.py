@@ -100,7 +100,7 @@ class Composer(TextArea):
             placeholder="Ask something",
         )
         self.cursor_blink = False
-        self._word_pattern = BOUNDARY
+        self._word_pattern = BOUNDARY  # type: ignore[assignment]  # `re` takes both
         self.pastes = Pastes()
         self._suggestions = suggestions
         self._complete = complete
@@ -366,7 +366,7 @@ class Composer(TextArea):
     def action_delete_word_right(self) -> None:
         """To the end of the word, as the script has words."""
         row, column = self.cursor_location
-        word = RUN.match(self.document.get_line(row)[column:])
+        word = re.match(RUN, self.document.get_line(row)[column:])
         if word is None or not self.selection.is_empty:
             super().action_delete_word_right()
         else:
