@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from engine.api import runs
 
@@ -38,13 +39,12 @@ class Mark(NamedTuple):
     loss: float
 
 
-@dataclass
-class Curve:
+class Curve(msgspec.Struct):
     """One run's points by step, oldest first."""
 
-    dots: list[Dot] = field(default_factory=list)
-    evals: list[Mark] = field(default_factory=list)
-    marks: list[runs.PhaseMark] = field(default_factory=list)
+    dots: list[Dot] = msgspec.field(default_factory=list)
+    evals: list[Mark] = msgspec.field(default_factory=list)
+    marks: list[runs.PhaseMark] = msgspec.field(default_factory=list)
     whole: bool = False
     """Whether it was read from the log, and not only followed."""
     log: str = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from engine.api import HEADROOM, machine_facts, specs, weights_bytes
 from tui.format import percent, plural, size
@@ -29,8 +30,7 @@ DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
 """Short names for a narrow column."""
 
 
-@dataclass(frozen=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True):
     """Where a model's weights would lie. Bytes."""
 
     name: str
@@ -38,8 +38,7 @@ class Pool:
     total: int
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(msgspec.Struct, frozen=True):
     """What one model takes, and whether there is room. Bytes."""
 
     verdict: Verdict

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 TOLERANCE = 2
 """Lines above the end at which a reader who moves down follows again."""
 
 
-@dataclass
-class Follow:
+class Follow(msgspec.Struct):
     """Upward input pauses; the end (nearly), End or a new chat resumes. What the widgets do is theirs."""
 
     following: bool = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from tui.actions import BY_SLASH, Action
 from tui.paths import names
@@ -17,8 +18,7 @@ _COMMAND = re.compile(r"/([a-z_]+)(?:[ \n]+(.*))?", re.DOTALL)
 _UNFINISHED = re.compile(r"/([a-z_]*)")
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A slash command as typed."""
 
     action: Action | None
@@ -27,8 +27,7 @@ class Call:
     argument: str
 
 
-@dataclass(frozen=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True):
     """One suggestion: the text that the composer gets, what it is, and whether that text is complete."""
 
     text: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from engine.api import ErrorInfo, commands, specs
 from engine.api import runs as training
@@ -19,8 +20,7 @@ MEMORY_POINTS = 1200
 LinkState = Literal["connecting", "open", "lost"]
 
 
-@dataclass
-class Turn:
+class Turn(msgspec.Struct):
     """One message as far as it has come."""
 
     id: str
@@ -85,17 +85,15 @@ class Turn:
         return self.state != "done"
 
 
-@dataclass
-class Page:
+class Page(msgspec.Struct):
     """The stretch of a chat's path that has been read, oldest first."""
 
-    path: list[str] = field(default_factory=list)
+    path: list[str] = msgspec.field(default_factory=list)
     more: bool = False
     """Whether older messages exist before the first one here."""
 
 
-@dataclass
-class Pending:
+class Pending(msgspec.Struct):
     """A message that was sent before the engine could take it."""
 
     text: str
@@ -105,35 +103,34 @@ class Pending:
     images: tuple[specs.ImageRef, ...] = ()
 
 
-@dataclass
-class EngineState:
+class EngineState(msgspec.Struct):
     """One engine as this screen knows it."""
 
     link: LinkState = "connecting"
     trouble: str = ""
     """While lost: what happened, in one plain sentence or two."""
     info: specs.EngineInfo | None = None
-    models: dict[str, specs.ModelInfo] = field(default_factory=dict)
-    phases: dict[str, str] = field(default_factory=dict)
+    models: dict[str, specs.ModelInfo] = msgspec.field(default_factory=dict)
+    phases: dict[str, str] = msgspec.field(default_factory=dict)
     """Model id to what its load is doing, in words."""
     default_model: str = "demo"
-    chats: dict[str, specs.ChatInfo] = field(default_factory=dict)
-    turns: dict[str, Turn] = field(default_factory=dict)
-    pages: dict[str, Page] = field(default_factory=dict)
-    contexts: dict[str, commands.ContextUse] = field(default_factory=dict)
+    chats: dict[str, specs.ChatInfo] = msgspec.field(default_factory=dict)
+    turns: dict[str, Turn] = msgspec.field(default_factory=dict)
+    pages: dict[str, Page] = msgspec.field(default_factory=dict)
+    contexts: dict[str, commands.ContextUse] = msgspec.field(default_factory=dict)
     """What the next prompt takes, by chat, as measured last."""
     monitor: specs.MonitorSample | None = None
-    speeds: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    speeds: deque[float] = msgspec.field(default_factory=lambda: deque(maxlen=HISTORY))
     """Tokens per second of the newest reply."""
-    memory: list[Moment] = field(default_factory=list)
+    memory: list[Moment] = msgspec.field(default_factory=list)
     """Resident bytes of the engine over time, oldest first."""
-    runs: dict[str, training.RunInfo] = field(default_factory=dict)
-    curves: dict[str, Curve] = field(default_factory=dict)
+    runs: dict[str, training.RunInfo] = msgspec.field(default_factory=dict)
+    curves: dict[str, Curve] = msgspec.field(default_factory=dict)
     """By run; those that moved or were looked at since the start."""
-    etas: dict[str, float] = field(default_factory=dict)
+    etas: dict[str, float] = msgspec.field(default_factory=dict)
     """Seconds left, by run that trains."""
-    adapters: dict[str, training.AdapterInfo] = field(default_factory=dict)
-    notices: deque[ErrorInfo] = field(default_factory=deque)
+    adapters: dict[str, training.AdapterInfo] = msgspec.field(default_factory=dict)
+    notices: deque[ErrorInfo] = msgspec.field(default_factory=deque)
     """Told by the engine, not yet shown."""
 
     def model(self, name: str) -> specs.ModelInfo | None:
@@ -187,15 +184,14 @@ class EngineState:
         return waiting[0] if waiting else None
 
 
-@dataclass
-class State:
+class State(msgspec.Struct):
     """The whole screen: engines by name, which one and which chat is shown, what waits to be sent."""
 
-    engines: dict[str, EngineState] = field(default_factory=lambda: {"local": EngineState()})
+    engines: dict[str, EngineState] = msgspec.field(default_factory=lambda: {"local": EngineState()})
     current: str = "local"
     chat: str = ""
     """Id of the chat shown; empty is a new one that does not exist yet."""
-    blank: specs.ChatSettings = field(default_factory=specs.ChatSettings)
+    blank: specs.ChatSettings = msgspec.field(default_factory=specs.ChatSettings)
     """Settings of the chat that does not exist yet."""
     blank_model: str = ""
     """Model of the chat that does not exist yet; empty is the engine's default."""
@@ -203,12 +199,12 @@ class State:
     """Whether that chat will be saved; else it is incognito."""
     new_here: bool = False
     """Whether the tour was never begun: the welcome offers it."""
-    pending: list[Pending] = field(default_factory=list)
-    drafts: dict[str, str] = field(default_factory=dict)
+    pending: list[Pending] = msgspec.field(default_factory=list)
+    drafts: dict[str, str] = msgspec.field(default_factory=dict)
     """What was typed and not sent, by chat."""
-    files: dict[str, tuple[specs.Attachment, ...]] = field(default_factory=dict)
+    files: dict[str, tuple[specs.Attachment, ...]] = msgspec.field(default_factory=dict)
     """What is attached and not sent, by chat."""
-    images: dict[str, tuple[specs.ImageRef, ...]] = field(default_factory=dict)
+    images: dict[str, tuple[specs.ImageRef, ...]] = msgspec.field(default_factory=dict)
     """Images that are attached and not sent, by chat."""
 
     @property

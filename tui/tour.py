@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.api import runs
 from tui.state import State, Turn
@@ -13,14 +14,13 @@ MODEL = "demo"
 """Every step works on this one."""
 
 
-@dataclass(frozen=True)
-class Signs:
+class Signs(msgspec.Struct, frozen=True):
     """What can be seen of what was done since a step began."""
 
     state: State
     since: float = 0.0
     """Unix time at which the step began."""
-    done: Mapping[str, int] = field(default_factory=Counter)
+    done: Mapping[str, int] = msgspec.field(default_factory=Counter)
     """How often which action was done."""
     own_data: bool = False
     """Whether the train form names a file of the person's own."""
@@ -36,8 +36,7 @@ class Signs:
         return sorted(found, key=lambda turn: turn.created)
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True):
     """One thing to do. `words` may name actions in braces: `{train}` becomes the key that does it."""
 
     words: str
@@ -46,8 +45,7 @@ class Stage:
     """One sentence for the screens over the workbench, where the card is out of sight."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One of the six. It is done when every stage is over."""
 
     id: str

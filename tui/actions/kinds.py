@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 
 class Where(enum.Enum):
@@ -50,8 +51,7 @@ class Moment(enum.Enum):
     COMPOSER = "composer"
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(msgspec.Struct, frozen=True):
     """One thing a person can do. `id` is also the name of the method that does it: `action_<id>`."""
 
     id: str

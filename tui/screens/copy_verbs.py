@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.api import EngineError, ErrorInfo
 from tui import clipboard
@@ -26,8 +27,7 @@ CHOOSE = 10.0
 """Seconds in which a digit answers the question which block to save."""
 
 
-@dataclass
-class Asked:
+class Asked(msgspec.Struct):
     """A key that a digit may follow."""
 
     verb: str

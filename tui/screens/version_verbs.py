@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.api import EngineError, EngineLost, ErrorInfo, commands, events, specs
 from tui.format import shorten
@@ -19,8 +20,7 @@ UNDO = 10.0
 """Seconds for which the way back from a deletion is shown."""
 
 
-@dataclass
-class Editing:
+class Editing(msgspec.Struct):
     """A message that is being edited, and the draft that its text took the place of."""
 
     turn: Turn
@@ -29,8 +29,7 @@ class Editing:
     """Whether it was begun in the transcript, which is gone back to then."""
 
 
-@dataclass
-class Gone:
+class Gone(msgspec.Struct):
     """A message that was deleted here."""
 
     turn: Turn

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import msgspec
 from textual import events
 from textual.binding import BindingType
 from textual.content import Content
@@ -22,8 +22,7 @@ from tui.widgets.run_lines import MARKS, number
 Kind = Literal["chat", "model", "adapter", "run"]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One thing that the cursor can stand on."""
 
     kind: Kind
