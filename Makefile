@@ -48,8 +48,13 @@ $(READY): pyproject.toml constraints.txt
 run: setup  ## open the workbench
 	$(BIN)/qwill $(ARGS)
 
-test: setup  ## every test, a file a process on two cores
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+test: setup  ## every test; those with a screen or a terminal have the machine to themselves
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/protocol tests/engine
+	$(BIN)/python -m pytest -q tests/tui tests/e2e tests/faults
+else
+	$(BIN)/python -m pytest -q $(ARGS)
+endif
 
 check: setup  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
