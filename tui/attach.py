@@ -7,6 +7,7 @@ import re
 import shlex
 import stat
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -41,22 +42,35 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def read_file(typed: str) -> specs.Attachment:
     """The text of a file. Raises EngineError `not_attached`, whose title is one sentence for people."""
+    shown, data = read_bytes(
+        typed, MOST, lambda size: f"has {size / 1e6:.1f} MB; 1 MB is the most that can be attached", _KINDS
+    )
+    if len(data) > MOST:
+        raise refused(shown, "grew over 1 MB while it was read")
+    return specs.Attachment(shown, _text(shown, data))
+
+
+def read_bytes(
+    typed: str, most: int, too_large: Callable[[int], str], kinds: Mapping[int, str]
+) -> tuple[str, bytes]:
+    """The name to show of a file, and its bytes, at most one more than `most`.
+
+    `too_large` says what is wrong with so many bytes, `kinds` what is wrong with a kind of file
+    (`stat.S_IFMT`). Raises EngineError `not_attached`.
+    """
     path = resolve(typed)
     shown = shown_name(path)
     try:
         found = path.stat()  # before it is opened: opening a pipe or a device can wait, or do something
         if not stat.S_ISREG(found.st_mode):
-            raise _refused(shown, _KINDS.get(stat.S_IFMT(found.st_mode), "is not a file"))
-        if found.st_size > MOST:
-            raise _refused(shown, f"has {found.st_size / 1e6:.1f} MB; 1 MB is the most that can be attached")
-        data = _read(path)
+            raise refused(shown, kinds.get(stat.S_IFMT(found.st_mode), "is not a file"))
+        if found.st_size > most:
+            raise refused(shown, too_large(found.st_size))
+        return shown, _read(path, most)
     except OSError as error:
-        raise _refused(shown, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise refused(shown, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # a path with a NUL in it
-        raise _refused(shown, "is no path") from error
-    if len(data) > MOST:
-        raise _refused(shown, "grew over 1 MB while it was read")
-    return specs.Attachment(shown, _text(shown, data))
+        raise refused(shown, "is no path") from error
 
 
 def resolve(typed: str) -> Path:
@@ -116,12 +130,12 @@ def recall(chat: str) -> Kept:
         return Kept()
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError("it changed while it was opened")
-        return file.read(MOST + 1)
+        return file.read(most + 1)
 
 
 def _text(shown: str, data: bytes) -> str:
@@ -129,15 +143,16 @@ def _text(shown: str, data: bytes) -> str:
     try:
         text = data.decode(coding)
     except UnicodeDecodeError as error:
-        raise _refused(shown, "is not text (UTF-8)") from error
+        raise refused(shown, "is not text (UTF-8)") from error
     if "\0" in text:
-        raise _refused(shown, "is not text (UTF-8)")
+        raise refused(shown, "is not text (UTF-8)")
     if not text.strip():
-        raise _refused(shown, "is empty")
+        raise refused(shown, "is empty")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _refused(shown: str, why: str) -> EngineError:
+def refused(shown: str, why: str) -> EngineError:
+    """The fault of a file that cannot go with a message: its name and what is wrong with it."""
     return fault("not_attached", f"{shown} {why}")
 
 

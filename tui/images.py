@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.api import EngineError, commands, fault, specs
-from tui.attach import resolve, shown_name
+from engine.api import commands, specs
+from tui.attach import read_bytes, refused
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -31,21 +29,11 @@ def is_image(path: str) -> bool:
 
 def read_image(typed: str) -> tuple[str, bytes]:
     """Name and bytes of a file. Raises EngineError `not_attached`, whose title is one sentence for people."""
-    path = resolve(typed)
-    shown = shown_name(path)
-    try:
-        found = path.stat()  # before it is opened: opening a pipe or a device can wait, or do something
-        if not stat.S_ISREG(found.st_mode):
-            raise _refused(shown, "is not a file")
-        if found.st_size > MOST:
-            raise _refused(shown, f"has {found.st_size / 1e6:.0f} MB; {MOST // 1_000_000} MB are the most")
-        data = _read(path)
-    except OSError as error:
-        raise _refused(shown, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:  # a path with a NUL in it
-        raise _refused(shown, "is no path") from error
+    shown, data = read_bytes(
+        typed, MOST, lambda size: f"has {size / 1e6:.0f} MB; {MOST // 1_000_000} MB are the most", {}
+    )
     if not data:
-        raise _refused(shown, "is empty")
+        raise refused(shown, "is empty")
     return shown, data
 
 
@@ -72,7 +60,7 @@ async def upload(
         if last:
             break
     if answer.image is None:
-        raise _refused(name, "was not received whole; attach it again")
+        raise refused(name, "was not received whole; attach it again")
     return answer.image
 
 
@@ -105,15 +93,3 @@ def shown(data: bytes) -> Widget:
         # Its import asks the terminal what it can; the answer would come in as keys.
         from textual_image.widget import HalfcellImage
     return HalfcellImage(io.BytesIO(data))
-
-
-def _read(path: Path) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError("it changed while it was opened")
-        return file.read(MOST + 1)
-
-
-def _refused(shown: str, why: str) -> EngineError:
-    return fault("not_attached", f"{shown} {why}")

@@ -22,6 +22,14 @@ def data_folder(name: str) -> Path:
     raise FileNotFoundError(f"Qwill's folder `{name}` is missing here. Install Qwill again.")
 
 
+def whole_path(typed: str) -> Path:
+    """A path as a person typed it, from the root on; `~` of somebody who is not known here stays a name."""
+    try:
+        return Path(typed).expanduser().absolute()
+    except RuntimeError:
+        return Path(typed).absolute()
+
+
 def folders(shipped: str, own: str) -> list[Path]:
     """The shipped folder, then the user's own `own` in the config folder, which may not be there yet."""
     found = [data_folder(shipped)]

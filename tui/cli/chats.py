@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from engine.api import (
@@ -27,6 +26,7 @@ from tui.cli import output
 from tui.cli.attached import attached
 from tui.cli.chat_ref import find_chat
 from tui.format import clock, percent, plural, shorten
+from tui.paths import whole_path
 
 HEADER = ("id", "title", "model", "changed", "tags")
 PAGE = 500
@@ -102,7 +102,7 @@ async def _export(client: Client, args: argparse.Namespace) -> int:
     wanted = await _wanted(client, args)
     if args.output == "-":
         return await _to_stdout(client, form, wanted)
-    target = Path(args.output or ".").expanduser().absolute()
+    target = whole_path(args.output or ".")
     groups = [wanted] if FORMS[form].many else [[chat] for chat in wanted]
     if len(groups) > 1 and not target.is_dir():
         raise fault(
@@ -156,7 +156,7 @@ async def _to_stdout(client: Client, form: str, wanted: Sequence[specs.ChatInfo]
 async def _import(client: Client, args: argparse.Namespace) -> int:
     tallies: list[Tally] = []
     for file in args.files:
-        path = Path(file).expanduser().absolute()
+        path = whole_path(file)
         tallies.append(await bring_in(client.request, path, _told))
         _progress(-1, "")
     chats, messages = sum(t.chats for t in tallies), sum(t.messages for t in tallies)

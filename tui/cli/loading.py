@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 from engine.api import Client, EngineError, ErrorInfo, commands, events, specs
 from tui.cli import output
 from tui.format import percent
+from tui.paths import whole_path
 
 T = TypeVar("T")
 
@@ -19,9 +19,9 @@ CLEAR_LINE = "\r\x1b[K"
 
 def model_name(text: str) -> str:
     """What the engine should look for: it runs elsewhere, so a folder named from here becomes absolute."""
-    path = Path(text).expanduser()
+    path = whole_path(text)
     named_as_path = text.startswith((".", "/", "~"))
-    return str(path.absolute()) if named_as_path or (path / "config.json").is_file() else text
+    return str(path) if named_as_path or (path / "config.json").is_file() else text
 
 
 async def load(client: Client, model: str, *, dtype: str, evict: bool) -> specs.ModelInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 
@@ -48,55 +49,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _dispatch(args: argparse.Namespace) -> int:
-    match args.command:
-        case "chat":
-            from tui.cli import chat
-
-            return chat.run(args)
-        case "chats":
-            from tui.cli import chats
-
-            return chats.run(args)
-        case "tour":
-            from tui.cli import tour
-
-            return tour.run(args)
-        case "models":
-            from tui.cli import models
-
-            return models.run(args)
-        case "engine":
-            from tui.cli import engine
-
-            return engine.run(args)
-        case "train":
-            from tui.cli import train
-
-            return train.run(args)
-        case "runs":
-            from tui.cli import runs
-
-            return runs.run(args)
-        case "adapters":
-            from tui.cli import adapters
-
-            return adapters.run(args)
-        case "data":
-            from tui.cli import data
-
-            return data.run(args)
-        case "monitor":
-            from tui.cli import monitor
-
-            return monitor.run(args)
-        case "doctor":
-            from tui.cli import doctor
-
-            return doctor.run(args)
-        case _:
-            from tui.cli import workbench
-
-            return workbench.run(args)
+    """Each sub-command is a module of its name, imported only when it is asked for."""
+    module = importlib.import_module(f"tui.cli.{args.command or 'workbench'}")
+    return int(module.run(args))
 
 
 def _stop_writing() -> None:

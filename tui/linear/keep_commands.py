@@ -6,7 +6,6 @@ import asyncio
 import base64
 import dataclasses
 import os
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -14,6 +13,7 @@ from engine.api import FORMS, commands, fault, file_name, form_of, save, specs, 
 from tui.cli import code
 from tui.format import plural
 from tui.linear.talk import Talk
+from tui.paths import whole_path
 
 
 async def rename(talk: Talk, argument: str) -> None:
@@ -52,7 +52,7 @@ async def export(talk: Talk, argument: str) -> None:
         talk.paper.say("There is nothing to export yet.")
         return
     form = argument if argument in FORMS else form_of(argument) or "md"
-    target = Path("." if argument in FORMS else argument or ".").expanduser().absolute()
+    target = whole_path("." if argument in FORMS else argument or ".")
     path = target / file_name(talk.chat.title, FORMS[form].ending) if target.is_dir() else target
     whole = await take_out(talk.link.request, talk.chat.id)
     written = await asyncio.to_thread(save, form, [whole], path)
@@ -68,7 +68,7 @@ async def save_code(talk: Talk, argument: str) -> None:
     if not name.strip():
         talk.paper.say("/save_code N PATH writes code block N of the last reply to a new file.")
         return
-    path = Path(name.strip()).expanduser().absolute()
+    path = whole_path(name.strip())
     if path.exists():
         raise fault("file_exists", f"{path} is there already", remedy="Choose another name")
     try:

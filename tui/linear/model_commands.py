@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from msgspec.structs import replace
 
 from engine.api import commands, runs, specs
 from tui.format import plural, size
 from tui.linear.talk import Talk
+from tui.paths import whole_path
 
 LISTED = 10
 """Rows of a list at most."""
@@ -66,7 +65,7 @@ async def folder(talk: Talk, argument: str) -> None:
     if not argument:
         talk.paper.say("/folder takes the path of a folder with models.")
         return
-    path = str(Path(argument).expanduser().absolute())
+    path = str(whole_path(argument))
     found: commands.ModelList = await talk.link.request(commands.AddFolder(path))
     talk.link.models = {model.id: model for model in found.models}
     talk.paper.say(f"{plural(len(found.models), 'model')} found.")

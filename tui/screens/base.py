@@ -11,7 +11,7 @@ from textual.widget import MountError
 from engine.api import EngineError, EngineLost, ErrorInfo, commands, specs
 from tui.link import Link
 from tui.reduce import Dirty, What
-from tui.state import State
+from tui.state import State, Turn
 from tui.widgets.banner import Banner
 from tui.widgets.composer import Composer, ComposerBox
 from tui.widgets.header import Header
@@ -91,6 +91,17 @@ class Desk(Screen[None]):
                     raise
 
         self.run_worker(run())
+
+    def newest(self, role: specs.Role) -> Turn | None:
+        """The newest message of a role in the chat shown, as far as it has been read."""
+        path = self.state.engine.path(self.state.chat)
+        return next((turn for turn in reversed(path) if turn.role == role), None)
+
+    def writer(self, reply: Turn) -> str:
+        """Who wrote a reply: model and adapter."""
+        model = self.state.engine.model(reply.model)
+        title = model.name if model else reply.model
+        return f"{title} + {self.state.engine.adapter_name(reply.adapter)}" if reply.adapter else title
 
     def change_settings(self, settings: specs.ChatSettings) -> None:
         """New settings for the chat shown, whether it exists yet or not."""

@@ -41,7 +41,7 @@ class CopyVerbs(Desk):
     _asked: Asked | None = None
 
     def action_copy_message(self, argument: str = "") -> None:
-        turn = self.transcript.selected or self._last_reply()
+        turn = self.transcript.selected or self.newest("assistant")
         if turn is None:
             self.say("There is nothing to copy yet.")
             return
@@ -65,7 +65,7 @@ class CopyVerbs(Desk):
         )
 
     def action_save_code(self, argument: str = "") -> None:
-        turn = self.transcript.selected or self._last_reply()
+        turn = self.transcript.selected or self.newest("assistant")
         count = len(_blocks(turn))
         number, _, path = argument.strip().partition(" ")
         if turn is None or not count:
@@ -202,16 +202,10 @@ class CopyVerbs(Desk):
         self.say(f"There is no code block {number}: this message has {there}.", grave=True)
         return None
 
-    def _last_reply(self) -> Turn | None:
-        path = self.state.engine.path(self.state.chat)
-        return next((turn for turn in reversed(path) if turn.role == "assistant"), None)
-
     def _speaker(self, turn: Turn) -> str:
         if turn.role != "assistant":
             return "You" if turn.role == "user" else turn.role.title()
-        model = self.state.engine.model(turn.model)
-        title = model.name if model else turn.model
-        return f"{title} + {self.state.engine.adapter_name(turn.adapter)}" if turn.adapter else title
+        return self.writer(turn)
 
 
 def _blocks(turn: Turn | None) -> list[Block]:

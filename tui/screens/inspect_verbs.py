@@ -5,7 +5,6 @@ from __future__ import annotations
 from engine.api import specs
 from tui.screens.run_verbs import RunVerbs
 from tui.screens.screen_verbs import ScreenVerbs
-from tui.state import Turn
 
 
 class InspectVerbs(ScreenVerbs, RunVerbs):
@@ -25,12 +24,6 @@ class InspectVerbs(ScreenVerbs, RunVerbs):
             from tui.screens.inspector import Inspector
 
             self.app.push_screen(Inspector(self, reply))
-
-    def writer(self, reply: Turn) -> str:
-        """Who wrote a reply: model and adapter."""
-        model = self.state.engine.model(reply.model)
-        title = model.name if model else reply.model
-        return f"{title} + {self.state.engine.adapter_name(reply.adapter)}" if reply.adapter else title
 
     def show_branch(self, message: specs.Message) -> None:
         """Follow a reply that has just begun as a branch of another one."""

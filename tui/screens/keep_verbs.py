@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.api import commands, specs
 from tui.format import plural, shorten
+from tui.paths import whole_path
 from tui.reduce import What
 from tui.screens.chat_verbs import ChatVerbs
 from tui.text import clean_name
@@ -300,7 +301,4 @@ def typed_path(typed: str) -> Path:
     text = typed.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         text = text[1:-1]
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError:  # ~ of somebody who is not known here
-        return Path(text).absolute()
+    return whole_path(text)

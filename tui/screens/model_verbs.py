@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from msgspec.structs import replace
 
 from engine.api import ErrorInfo, commands, specs
+from tui.paths import whole_path
 from tui.reduce import What
 from tui.screens.base import Desk
 from tui.widgets.lines import name
@@ -86,7 +85,7 @@ class ModelVerbs(Desk):
             self.composer.focus()
             self.say("/folder takes the path of a folder with models.")
             return
-        path = str(Path(argument).expanduser().absolute())
+        path = str(whole_path(argument))
         self.ask(commands.AddFolder(path=path), self._take_models)
 
     def _take_models(self, found: commands.ModelList) -> None:

@@ -114,8 +114,4 @@ class ReplyVerbs(Desk):
         selected = self.transcript.selected
         if selected is not None and selected.role == "assistant":
             return selected
-        return self._newest("assistant")
-
-    def _newest(self, role: str) -> Turn | None:
-        path = self.state.engine.path(self.state.chat)
-        return next((turn for turn in reversed(path) if turn.role == role), None)
+        return self.newest("assistant")

@@ -50,7 +50,7 @@ class ThoughtVerbs(CopyVerbs):
         self.app.push_screen(ThoughtScreen(" · ".join(["Thought", *numbers]), read, copy))
 
     async def action_raw_text(self, argument: str = "") -> None:
-        turn = self.transcript.selected or self._last_reply()
+        turn = self.transcript.selected or self.newest("assistant")
         raw = await self.transcript.toggle_raw(turn.id) if turn is not None else None
         if raw is None:
             self.say("There is no reply to show raw.")

@@ -47,7 +47,7 @@ class VersionVerbs(ScreenVerbs):
     # --- editing ----------------------------------------------------------------------------
 
     def action_edit_message(self, argument: str = "") -> None:
-        turn = self.transcript.selected or self._newest("user")
+        turn = self.transcript.selected or self.newest("user")
         if turn is None:
             self.say("There is nothing to edit yet.")
         elif turn.live:
@@ -312,7 +312,7 @@ class VersionVerbs(ScreenVerbs):
         self._mark("bad")
 
     def _mark(self, mark: specs.Mark) -> None:
-        turn = self.transcript.selected or self._newest("assistant")
+        turn = self.transcript.selected or self.newest("assistant")
         if turn is None:
             self.say("There is no reply to mark.")
         elif turn.role != "assistant":
