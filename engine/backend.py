@@ -21,6 +21,7 @@ from engine.protocol.specs import (
     MessageState,
     ModelInfo,
     Part,
+    Quant,
     ReplyStats,
     Role,
 )
@@ -46,6 +47,7 @@ class LoadSpec(msgspec.Struct, frozen=True):
     """As discovered: `path` holds config.json and safetensors."""
     dtype: str = ""
     """float32, bfloat16, float16; empty: what this machine does fast."""
+    quant: Quant = ""
 
 
 class Begun(msgspec.Struct, frozen=True):

@@ -202,7 +202,7 @@ class Host:
         return {
             c.ListModels: self._list_models,
             c.ShowModel: lambda q: shelf.find(q.model),
-            c.LoadModel: lambda q: shelf.ready(q.model, dtype=q.dtype, evict=q.evict),
+            c.LoadModel: lambda q: shelf.ready(q.model, dtype=q.dtype, quant=q.quant, evict=q.evict),
             c.UnloadModel: self._unload,
             c.AddFolder: lambda q: shelf.add_folder(q.path),
             c.ListChats: book.page,

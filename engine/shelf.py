@@ -20,7 +20,7 @@ from engine.models.need import HEADROOM, weights_bytes
 from engine.protocol.commands import ModelList
 from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.protocol.events import ModelChanged, ModelLoading
-from engine.protocol.specs import ModelInfo
+from engine.protocol.specs import ModelInfo, Quant
 
 TOLD = 0.02
 """Progress of a load that is worth an event."""
@@ -86,11 +86,16 @@ class Shelf:
 
     # --- loading ----------------------------------------------------------------------------
 
-    async def ready(self, ref: str, *, dtype: str = "", evict: bool = False) -> ModelInfo:
-        """The model, loaded. Joins a load that is under way. Raises EngineError with the reason."""
+    async def ready(
+        self, ref: str, *, dtype: str = "", quant: Quant | None = None, evict: bool = False
+    ) -> ModelInfo:
+        """The model, loaded. Joins a load that is under way. Raises EngineError with the reason.
+
+        Empty `dtype` and no `quant` take a loaded model as it is.
+        """
         model = await self.find(ref)
         self._used[model.id] = time.monotonic()
-        if model.state == "ready" and (not dtype or dtype == model.load_dtype):
+        if model.state == "ready" and dtype in ("", model.load_dtype) and quant in (None, model.quant):
             return model
         load = self._loads.get(model.id)
         if load is None:
@@ -101,12 +106,12 @@ class Shelf:
                     raise fault(
                         "would_evict",
                         f"{model.name} is loaded as {model.load_dtype}, and an open workbench uses it",
-                        remedy="Allow to load it again with --evict, or leave the dtype out",
+                        remedy="Allow to load it again with --evict, or leave dtype and quantisation out",
                     )
                 await self.unload(model.id)
                 model = self._models[model.id]
             await self._make_room(model, dtype, evict=evict)
-            load = self._start(model, dtype)
+            load = self._start(model, dtype, quant or "")
         # Shielded: the load belongs to all who wait for it, and ends by `unload` alone.
         return await asyncio.shield(load[0])
 
@@ -120,17 +125,19 @@ class Shelf:
         if model.state == "ready":
             backend = await self.backend
             await self._lane.run(backend.unload, model.id)
-            self._change(replace(model, state="available", memory=0, progress=0.0, load_dtype=""))
+            self._change(replace(model, state="available", memory=0, progress=0.0, load_dtype="", quant=""))
 
-    def _start(self, model: ModelInfo, dtype: str) -> tuple[asyncio.Task[ModelInfo], threading.Event]:
+    def _start(
+        self, model: ModelInfo, dtype: str, quant: Quant
+    ) -> tuple[asyncio.Task[ModelInfo], threading.Event]:
         cancelled = threading.Event()
-        task = asyncio.create_task(self._load(model, dtype, cancelled))
+        task = asyncio.create_task(self._load(LoadSpec(model, dtype, quant), cancelled))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._loads[model.id] = (task, cancelled)
         return self._loads[model.id]
 
-    async def _load(self, model: ModelInfo, dtype: str, cancelled: threading.Event) -> ModelInfo:
-        loop = asyncio.get_running_loop()
+    async def _load(self, spec: LoadSpec, cancelled: threading.Event) -> ModelInfo:
+        loop, model = asyncio.get_running_loop(), spec.model
         self._change(replace(model, state="loading", progress=0.0))
 
         def progress(fraction: float, phase: str) -> None:
@@ -138,7 +145,7 @@ class Shelf:
 
         try:
             backend = await self.backend
-            loaded = await self._lane.run(backend.load, LoadSpec(model, dtype), progress, cancelled)
+            loaded = await self._lane.run(backend.load, spec, progress, cancelled)
         except EngineError as error:
             self._change(replace(model, state="available"), error.info)
             raise

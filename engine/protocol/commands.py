@@ -37,6 +37,7 @@ from engine.protocol.specs import (
     ImageRef,
     Message,
     ModelInfo,
+    Quant,
 )
 from engine.protocol.transfer import PutChat, PutMessages, ReadTree, TreePage
 from engine.protocol.tree import (
@@ -158,6 +159,8 @@ class LoadModel(Command, frozen=True, tag=True):
     """float32, bfloat16, float16; empty: what this machine does fast."""
     evict: bool = False
     """Whether another loaded model may go when both do not fit."""
+    quant: Quant | None = None
+    """How to hold the weights; None leaves a loaded model as it is, and packs nothing in a new one."""
 
 
 class UnloadModel(Command, frozen=True, tag=True):

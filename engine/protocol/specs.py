@@ -33,6 +33,12 @@ LIVE_STATES: tuple[MessageState, ...] = (
 )
 
 
+RunsOn = Literal["torch", "llama.cpp", "server"]
+"""Who computes: Qwill's own loop on transformers, llama.cpp for GGUF files, or a server behind an address."""
+Quant = Literal["", "int8", "int4", "nf4", "bnb8"]
+"""Weights packed at load: none, our 8 and 4 bits for CPUs, bitsandbytes' 4-bit NormalFloat and 8 bits."""
+
+
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     """Sampling of one reply. None means: the model's own generation_config decides."""
 
@@ -168,8 +174,11 @@ class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
     """`demo`, a hub id such as `Qwen/Qwen3-0.6B`, or an absolute folder path."""
     name: str
-    source: Literal["demo", "hub", "folder"] = "folder"
+    source: Literal["demo", "hub", "folder", "ollama", "lmstudio", "server"] = "folder"
+    """Where it was found; what other programs keep is read in place."""
+    runs_on: RunsOn = "torch"
     path: str = ""
+    """A folder, a GGUF file, or the address of a server."""
     family: str = ""
     """config.model_type, e.g. `qwen3`."""
     parameters: int = 0
@@ -196,6 +205,8 @@ class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     plain_defaults: Sampling = Sampling()
     """The same while thinking is off."""
     load_dtype: str = ""
+    quant: str = ""
+    """How weights are held once loaded: empty is as `load_dtype`, else a `Quant`, or a GGUF file's own."""
 
 
 class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
