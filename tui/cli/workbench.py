@@ -7,6 +7,7 @@ import gc
 import sys
 
 from engine.api import EngineError, fault, lock_holder, start_engine
+from tui import lean
 from tui.cli.options import asked_linear
 
 
@@ -31,11 +32,22 @@ def open_screen(args: argparse.Namespace, *, tour: bool = False) -> int:
         )
     started = None if args.in_process else _start_engine()
     gc.disable()  # until the first paint: what the imports make stays for good
+    if not args.in_process:
+        lean.import_asyncio()
+    lean.import_textual()
     from tui.app import run as open_workbench
+
+    model = _model(args.model)
+    return open_workbench(in_process=args.in_process, model=model, started=started, tour=tour)
+
+
+def _model(typed: str | None) -> str | None:
+    """What the engine should look for, where a model was named."""
+    if not typed:
+        return None
     from tui.cli.loading import model_name
 
-    model = args.model and model_name(args.model)
-    return open_workbench(in_process=args.in_process, model=model, started=started, tour=tour)
+    return model_name(typed)
 
 
 def _talk(args: argparse.Namespace) -> int:
