@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import re
 import signal
@@ -57,10 +59,13 @@ class TerminalDriver(LinuxDriver):
         if sys.__stdout__ is not None and sys.__stdout__.isatty():
             self._file = sys.__stdout__  # Textual paints to stderr, which people redirect
         self._early: list[Message] | None = []
+        self._foreign = 0
+        """Bytes still to come that were typed before the terminal was ours."""
         self._passing = Lock()
 
     def _run_input_thread(self) -> None:
         try:
+            self._foreign = _waiting(self.fileno)
             self.run_input_thread()
         except OSError:
             pass
@@ -68,19 +73,22 @@ class TerminalDriver(LinuxDriver):
             os.kill(os.getpid(), signal.SIGHUP)
 
     def process_message(self, message: Message) -> None:
-        """Keys that come before anything has the focus wait for `let_in`.
-
-        What was typed before the terminal was ours has its Enter as a line feed: the terminal made it one.
-        """
+        """Keys that come before anything has the focus wait for `let_in`."""
         if isinstance(message, events.Key) and message.key == _REPORTED:
             message = KeysReported()
         if isinstance(message, events.Key | events.Paste):
             with self._passing:
                 if self._early is not None:
-                    line_end = isinstance(message, events.Key) and message.key == "ctrl+j"
-                    self._early.append(events.Key("enter", "\r") if line_end else message)
+                    self._early.append(self._as_typed(message))
                     return
         super().process_message(message)
+
+    def _as_typed(self, message: Message) -> Message:
+        """What was typed before the terminal was ours has its Enter as a line feed, which that made of it."""
+        if not isinstance(message, events.Key) or self._foreign <= 0:
+            return message
+        self._foreign -= len((message.character or " ").encode())
+        return events.Key("enter", "\r") if message.key == "ctrl+j" else message
 
     def start_application_mode(self) -> None:
         super().start_application_mode()
@@ -114,6 +122,13 @@ def _leave(number: int, frame: FrameType | None) -> None:
         os.write(sys.__stderr__.fileno(), RESTORE.encode())
         _cooked()
     os._exit(128 + number)
+
+
+def _waiting(terminal: int) -> int:
+    """Bytes that a terminal holds for us."""
+    count = array.array("i", [0])
+    fcntl.ioctl(terminal, termios.FIONREAD, count)
+    return count[0]
 
 
 def _cooked() -> None:

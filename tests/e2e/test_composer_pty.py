@@ -117,3 +117,11 @@ async def test_keys_of_one_burst_act_in_their_order() -> None:
         app.type("ab\x7fc\x1b[Dd\x1b[F\nsecond")
         await app.until("› adc ", 10.0)
         await app.until(lambda lines: any("  second " in line for line in lines), 10.0, what="two lines")
+
+
+async def test_what_is_typed_right_after_enter_stays() -> None:
+    with PtyApp() as app:
+        await app.until("Ask something")
+        app.type("What is 1 + 2?\rnext one")
+        await app.until("› next one", 10.0)
+        await app.until("= 3", what="the answer to what was sent")

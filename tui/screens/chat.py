@@ -314,12 +314,12 @@ class Workbench(
             return
         call = slash.parse(event.text)
         if call is None:
-            self.composer.put("")
+            self.composer.let_go(event.text)
             self.send(event.text)
         elif call.action is None:
             self.say(f"There is no command /{name(call.name)}. /help lists them.", grave=True)
         else:
-            self.composer.put("")
+            self.composer.let_go(event.text)
             self.run_command(call.action.id, call.argument)
 
     def run_command(self, action_id: str, argument: str = "") -> None:

@@ -129,6 +129,12 @@ class Composer(TextArea):
         self.load_text(self.pastes.fold(clean(text)))
         self.move_cursor(self.document.end)
 
+    def let_go(self, sent: str) -> None:
+        """Empty it of what was sent; what was typed since stays."""
+        whole = self.whole
+        if whole.startswith(sent):
+            self.put(whole[len(sent) :])
+
     # --- suggestions ------------------------------------------------------------------------
 
     def on_text_area_changed(self) -> None:
