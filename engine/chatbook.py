@@ -67,9 +67,13 @@ class Chatbook:
     # --- chats ------------------------------------------------------------------------------
 
     async def new(self, command: NewChat) -> ChatInfo:
+        """A new chat; one that was made with this id before is answered instead."""
+        known = bool(command.id) and await self.ask(command.id, Store.has_chat, command.id)
+        if known:
+            return await self.chat(command.id)
         now = time.time()
         chat = ChatInfo(
-            new_id(),
+            command.id or new_id(),
             model=command.model,
             created=now,
             updated=now,
@@ -166,6 +170,10 @@ class Chatbook:
         if found.chat != chat:
             raise unknown_message(message)
         return found
+
+    async def sent_before(self, chat: str, message: str) -> tuple[Message, Message | None] | None:
+        """A message that this chat holds under this id, and the first reply to it; None where it has none."""
+        return await self.ask(chat, Store.sent_before, chat, message)
 
     async def sent(self, chat: str, head: str | None) -> list[Message]:
         """What of the path to `head` a prompt is made of, oldest first."""

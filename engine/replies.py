@@ -99,9 +99,12 @@ class Replies:
             raise fault("empty_message", "There is nothing to send", remedy="Type a message first")
         async with self.sending:
             chat = await self._book.chat(command.chat)
+            before = await self._book.sent_before(chat.id, command.id) if command.id else None
+            if before is not None:
+                return await self._sent_again(chat, *before)
             images = await self._shown(command, chat)
             user = Message(
-                new_id(),
+                command.id or new_id(),
                 chat.id,
                 "user",
                 text=command.text,
@@ -114,6 +117,13 @@ class Replies:
             chat = await self._book.add(user, reply)
             self.enqueue(reply, evict=command.evict)
         return Sent(chat, user, reply)
+
+    async def _sent_again(self, chat: ChatInfo, user: Message, reply: Message | None) -> Sent:
+        """A message that is stored already; one whose reply never came to be is answered now."""
+        if reply is None:
+            reply = await self.queue(placeholder(chat, user.id))
+            chat = await self._book.chat(chat.id)
+        return Sent(chat, user, self._current(reply))
 
     async def _shown(self, command: Send, chat: ChatInfo) -> tuple[ImageRef, ...]:
         """The images of a message as they are kept. Raises EngineError `no_vision`, `image_gone`."""

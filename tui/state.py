@@ -94,13 +94,17 @@ class Page(msgspec.Struct):
 
 
 class Pending(msgspec.Struct):
-    """A message that was sent before the engine could take it."""
+    """A message that was sent, and of which the engine has not said yet that it has it."""
 
     text: str
     chat: str
     """Empty: it opens a new chat."""
     files: tuple[specs.Attachment, ...] = ()
     images: tuple[specs.ImageRef, ...] = ()
+    id: str = ""
+    """Under which the engine stores it, however often it is sent."""
+    opens: str = ""
+    """Id of the chat that it opens."""
 
 
 class EngineState(msgspec.Struct):

@@ -251,6 +251,8 @@ class NewChat(Command, frozen=True, tag=True):
     model: str = ""
     settings: ChatSettings = ChatSettings()
     saved: bool = True
+    id: str = ""
+    """Where the client chose it: a chat that is there already is answered as it is."""
 
 
 class ChangeChat(Command, frozen=True, tag=True):
@@ -297,6 +299,8 @@ class Send(Command, frozen=True, tag=True):
     """Texts that stand before the message in the prompt."""
     images: tuple[ImageRef, ...] = ()
     """As PutImage answered them. Refused (`no_vision`) where the chat's model cannot see."""
+    id: str = ""
+    """Of the message, where the client chose it: sent again after a lost link, it is still sent once."""
 
 
 class Regenerate(Command, frozen=True, tag=True):

@@ -37,6 +37,15 @@ class Base:
             raise unknown_message(id)
         return self._message(found[0])
 
+    def sent_before(self, chat: str, id: str) -> tuple[Message, Message | None] | None:  # noqa: A002
+        """A chat's message of this id and the first reply to it, deleted ones too; None where it has none."""
+        asked = self._all(f"{rows.SELECT_MESSAGE} WHERE m.id = ? AND m.chat = ?", (id, chat))
+        if not asked:
+            return None
+        replies = "WHERE m.parent = ? AND m.role = 'assistant' ORDER BY m.created LIMIT 1"
+        answers = self._all(f"{rows.SELECT_MESSAGE} {replies}", (id,))
+        return self._message(asked[0]), self._message(answers[0]) if answers else None
+
     def _message(self, row: sqlite3.Row) -> Message:
         """A message of SELECT_MESSAGE, a live one with its deltas."""
         if row["state"] == "done":

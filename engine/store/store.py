@@ -86,6 +86,10 @@ class Store(TreeStore, MarkStore):
             raise unknown_chat(id)
         return rows.chat_of(found[0], self._saved)
 
+    def has_chat(self, chat: str) -> bool:
+        """Whether there is a chat of this id, in the trash too."""
+        return bool(self._all("SELECT 1 FROM chats WHERE id = ?", (chat,)))
+
     def add_chat(self, info: ChatInfo) -> None:
         """A new, empty chat; `chats` shows it from its first message on."""
         with self._transaction():

@@ -308,3 +308,33 @@ async def test_an_archived_chat_is_out_of_the_snapshot(desk: Desk) -> None:
     assert [info.id for info in (await desk.ask(c.ListChats(archived=True, tag="old"))).chats] == [gone]
     await desk.ask(c.ChangeChat(gone, archived=False))
     assert {info.id for info in desk.host.snapshot().chats} == {kept, gone}
+
+
+# --- sent more than once --------------------------------------------------------------------
+
+
+async def test_a_message_with_an_id_is_sent_once_however_often_it_comes(desk: Desk, chat: str) -> None:
+    first = await desk.ask(c.Send(chat, "a", id="00000000000000a1"))
+    again = await desk.ask(c.Send(chat, "a", id="00000000000000a1"))
+    assert (
+        (again.user.id, again.reply.id)
+        == (first.user.id, first.reply.id)
+        == ("00000000000000a1", first.reply.id)
+    )
+    await desk.done(first.reply)
+    assert await desk.texts(chat) == ["a", "echo of a #1"]
+    later = await desk.ask(c.Send(chat, "a", id="00000000000000a1"))
+    assert later.reply.text == "echo of a #1"
+
+
+async def test_a_question_whose_reply_never_came_to_be_is_answered_when_it_comes_again(desk: Desk) -> None:
+    chat = (await desk.chat()).id
+    await desk.host._book.add(Message("00000000000000a2", chat, "user", text="a"))  # and then the engine died
+    sent = await desk.ask(c.Send(chat, "a", id="00000000000000a2"))
+    assert sent.user.id == "00000000000000a2"
+    assert (await desk.done(sent.reply)).text.startswith("echo of a")
+
+
+async def test_a_chat_with_an_id_is_made_once(desk: Desk) -> None:
+    made = [await desk.ask(c.NewChat(id="00000000000000c1")) for _ in range(2)]
+    assert {chat.id for chat in made} == {"00000000000000c1"}

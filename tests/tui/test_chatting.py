@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 from engine.api import ErrorInfo, commands, events, specs
 from tests.support.fake_engine import FakeEngine
 from tests.tui.desk import open_desk
+from tui.outbox import Outbox
+from tui.state import Pending, State
 
 
 async def test_an_empty_chat_says_what_to_try() -> None:
@@ -264,3 +270,30 @@ async def test_a_gap_in_the_stream_has_the_chat_read_again() -> None:
         before = len(desk.engine.asked(commands.ReadChat))
         desk.engine.answer("late", offset=50)
         await desk.until(lambda: len(desk.engine.asked(commands.ReadChat)) > before)
+
+
+async def test_what_a_dead_screen_had_on_its_way_is_sent_by_the_next_one(monkeypatch) -> None:
+    left = State()
+    left.pending.append(Pending("Was this lost?", "", id="a1", opens="c1"))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: gone.pid)
+        Outbox().keep(left)
+    async with open_desk() as desk:
+        await desk.until(lambda: desk.engine.asked(commands.Send))
+        (sent,) = desk.engine.asked(commands.Send)
+        assert (sent.text, sent.id) == ("Was this lost?", "a1")
+        assert [made.id for made in desk.engine.asked(commands.NewChat)] == ["c1"]
+        await desk.until("Was this lost?")
+        assert Outbox().left_behind() == []
+
+
+async def test_what_is_typed_after_enter_and_before_the_screen_took_it_stays() -> None:
+    async with open_desk() as desk:
+        desk.bench.composer.put("hello")
+        desk.bench.composer.action_send()
+        desk.bench.composer.insert(" and more")
+        await desk.until(lambda: desk.engine.asked(commands.Send))
+        assert desk.engine.asked(commands.Send)[0].text == "hello"
+        assert desk.bench.composer.text == " and more"

@@ -20,6 +20,7 @@ from tui.actions import Moment, Where
 from tui.bindings import bindings
 from tui.format import plural
 from tui.link import Link, Wire
+from tui.outbox import Outbox
 from tui.prompt_history import PromptHistory
 from tui.reduce import Dirty, What
 from tui.screens.compare_verbs import CompareVerbs
@@ -154,6 +155,7 @@ class Workbench(
         self.composer = Composer(self.suggestions, self._complete, self.history.prompts, self.take_back)
         self.edit_line = EditLine()
         self.card = TourCard()
+        self.outbox = Outbox()
         self._tour = tour
         self.box = ComposerBox(self.composer)
         self.monitor = MonitorPane(self.state)
@@ -187,6 +189,7 @@ class Workbench(
         if self._dialled:
             return
         self._dialled = True
+        self.recover()
         self.restore_new()
         self.post_message(self.Opened())
         self.wake_tour(begin=self._tour)
@@ -208,15 +211,14 @@ class Workbench(
     def _linked(self) -> None:
         """A link is open, the first or a later one: show where things stand, send what waited."""
         engine = self.state.engine
-        if self._first_link:
-            self._first_link = False
-            if not self.state.chat and not self.state.pending:
-                recent = engine.recent()
-                begun = self.composer.text or self.state.files.get("") or self.state.images.get("")
-                if recent and self._wanted_model is None and not begun:
-                    self.open_chat(recent[0].id)
-        elif self.state.chat:
+        first, self._first_link = self._first_link, False
+        if self.state.chat:
             self.attempt(self.link.read(self.state.chat))
+        elif first and not self.state.pending:
+            recent = engine.recent()
+            begun = self.composer.text or self.state.files.get("") or self.state.images.get("")
+            if recent and self._wanted_model is None and not begun:
+                self.open_chat(recent[0].id)
         self.warm(self.state.model_id())
         self.read_shown_run()
         if self.state.pending:

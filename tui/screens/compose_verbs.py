@@ -240,6 +240,7 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
         if here and not self.link.open:
             newest = here[-1]
             self.state.pending.remove(newest)
+            self.outbox.keep(self.state)
             self.mark(What.PATH)
             self._give_back(newest.text, newest.files, newest.images)
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.api import ErrorInfo, commands, specs
+from tui.outbox import Outbox, new_id
 from tui.reduce import Dirty, What
 from tui.screens.base import Desk
 from tui.state import Page, Pending, Turn
@@ -11,16 +12,37 @@ from tui.state import Page, Pending, Turn
 class ReplyVerbs(Desk):
     """Verbs on messages and replies."""
 
+    outbox: Outbox
+
     def send(self, text: str) -> None:
         """Send now, or as soon as the engine is there. The text comes back if it cannot be sent."""
         chat = self.state.chat
-        pending = Pending(text, chat, self.state.files.pop(chat, ()), self.state.images.pop(chat, ()))
-        self.state.pending.append(pending)
+        files, images = self.state.files.pop(chat, ()), self.state.images.pop(chat, ())
+        opens = "" if chat else self._opened()
+        self.state.pending.append(Pending(text, chat, files, images, new_id(), opens))
+        self.outbox.keep(self.state)
         self.state.drafts.pop(self.state.chat, None)
         self.transcript.follow()
         self.link.mark({Dirty(What.PATH, self.state.chat)})
         if self.link.open:
             self.send_pending()
+
+    def recover(self) -> None:
+        """At the start: what another screen had on its way when it died is sent now, or given back."""
+        for letters in self.outbox.left_behind():
+            if letters.fresh:
+                self.state.pending.extend(letters.pending)
+                self.state.blank, self.state.blank_model = letters.settings, letters.model
+            elif not self.composer.text:
+                self.composer.put("\n\n".join(each.text for each in letters.pending))
+        if self.state.pending:
+            self.state.chat = self.state.pending[-1].chat
+            self.outbox.keep(self.state)
+            self.mark(What.PATH)
+
+    def _opened(self) -> str:
+        """Id of the chat that a first message opens; what else waits for it goes there too."""
+        return next((each.opens for each in self.state.pending if each.opens), "") or new_id()
 
     def send_pending(self) -> None:
         """Send everything that waits, in order."""
@@ -77,9 +99,12 @@ class ReplyVerbs(Desk):
             pending = self.state.pending[0]
             chat = pending.chat or await self._create(pending)
             sent = await self.link.request(
-                commands.Send(chat=chat, text=pending.text, files=pending.files, images=pending.images)
+                commands.Send(
+                    chat=chat, text=pending.text, files=pending.files, images=pending.images, id=pending.id
+                )
             )
             self.state.pending.remove(pending)
+            self.outbox.keep(self.state)
             self.link.take_chat(sent.chat)
             self.link.take_messages([sent.user, sent.reply])
             self.link.mark({Dirty(What.PATH, chat)})
@@ -88,7 +113,10 @@ class ReplyVerbs(Desk):
         """The chat of a first message; what else waits for it goes there too."""
         chat: specs.ChatInfo = await self.link.request(
             commands.NewChat(
-                model=self.state.blank_model, settings=self.state.blank, saved=self.state.blank_saved
+                model=self.state.blank_model,
+                settings=self.state.blank,
+                saved=self.state.blank_saved,
+                id=pending.opens,
             )
         )
         self.state.blank_saved = True
@@ -107,6 +135,7 @@ class ReplyVerbs(Desk):
             return
         if self.state.pending and not self.composer.text:
             self.composer.put(self.state.pending.pop(0).text)
+            self.outbox.keep(self.state)
         self.mark(What.PATH)
         self.fail(info)
 
