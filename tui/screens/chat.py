@@ -170,12 +170,8 @@ class Workbench(
             yield self.side
             with Vertical(classes="middle"):
                 yield self.transcript
-                yield self.card
-                yield self.suggestions
-                yield self.edit_line
                 yield self.box
             yield self.monitor
-        yield self.banner
         yield self.hints
 
     def on_mount(self) -> None:
@@ -189,6 +185,7 @@ class Workbench(
         if self._dialled:
             return
         self._dialled = True
+        self._mount_hidden()
         self.recover()
         self.restore_new()
         self.post_message(self.Opened())
@@ -197,6 +194,12 @@ class Workbench(
         self.run_worker(self.link.run())
         self.set_timer(PRELOAD, _preload)
         self.set_timer(PRELOAD, self.wake_themes)
+
+    def _mount_hidden(self) -> None:
+        """What is not seen at first: it would only hold up the first paint."""
+        assert isinstance(self.box.parent, Vertical)
+        self.box.parent.mount(self.card, self.suggestions, self.edit_line, before=self.box)
+        self.mount(self.banner, before=self.hints)
 
     def on_resize(self, event: events.Resize) -> None:
         tiny = event.size.width < 60 or event.size.height < 16
