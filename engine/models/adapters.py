@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
+from engine.models.adapter_fit import misfit, vocabulary_mark
 from engine.models.fingerprint import fingerprint
 from engine.models.headers import Broken, check_file, read_json
 from engine.protocol.runs import AdapterInfo
@@ -17,12 +20,16 @@ NOTE = "qwill.json"
 """Our own note beside PEFT's files: the base's fingerprint, the run, the loss."""
 DEPTH = 2
 """Folders below an added one that are searched."""
+UNVERIFIED = "Base not verified: it was told by {} alone"
 
 
 def find_adapters(
-    runs: Path, folders: Iterable[Path], models: Iterable[ModelInfo]
+    runs: Path, folders: Iterable[Path], models: Iterable[ModelInfo], cache: Path | None = None
 ) -> tuple[AdapterInfo, ...]:
-    """All adapters of the runs and below the added folders, newest first. A broken one says why."""
+    """All adapters of the runs, below the added folders and in the Hugging Face cache, newest first.
+
+    A broken one says why.
+    """
     models = tuple(models)
     found = {}
     # A run writes its weights last: without them there is nothing yet, which is no fault.
@@ -32,6 +39,9 @@ def find_adapters(
     for folder in _below(folders):
         info = describe_adapter(folder, models)
         found.setdefault(info.path, info)
+    for name, folder in _downloaded(cache):
+        info = describe_adapter(folder, models)
+        found.setdefault(info.path, replace(info, name=name))
     return tuple(sorted(found.values(), key=lambda info: (-info.created, info.id)))
 
 
@@ -55,12 +65,12 @@ def describe_adapter(
         return _refused(blank, str(error))
     except OSError:
         return _refused(blank, f"Its {WEIGHTS} is missing; pickled .bin adapters are refused")
-    base, why = _base(config, note, models)
+    base = _base(folder, config, note, models)
     return AdapterInfo(
         id=blank.id,
         name=_text(note, "name") or blank.name,
         path=path,
-        base=base,
+        base=base.id,
         base_name=_text(config, "base_model_name_or_path"),
         method=_method(config),
         rank=config["r"] if isinstance(config.get("r"), int) else 0,
@@ -68,20 +78,64 @@ def describe_adapter(
         created=status.st_mtime,
         version=f"{status.st_mtime_ns:x}-{status.st_size:x}",
         loss=note["loss"] if isinstance(note.get("loss"), float) else None,
-        why=why,
+        why=base.why,
+        unverified=base.unverified,
+        also=base.also,
     )
 
 
-def _base(config: dict[str, Any], note: dict[str, Any], models: tuple[ModelInfo, ...]) -> tuple[str, str]:
-    """(id of the base, why not): by fingerprint where the adapter has one, else by the name it gives."""
+class _Base(NamedTuple):
+    """The model that an adapter goes on, or why it goes on none."""
+
+    id: str = ""
+    why: str = ""
+    unverified: str = ""
+    also: tuple[str, ...] = ()
+
+
+def _base(folder: Path, config: dict[str, Any], note: dict[str, Any], models: tuple[ModelInfo, ...]) -> _Base:
+    """By fingerprint where the adapter has one; else by the name it gives, or by its matrices' shapes."""
     wanted, named = _text(note, "base_fingerprint"), _text(config, "base_model_name_or_path")
     if _text(config, "peft_type") != "LORA":
-        return "", f"Its method {_text(config, 'peft_type') or 'without a name'} is not LoRA"
-    usable = [model for model in models if model.support != "unsupported"]
+        return _Base(why=f"Its method {_text(config, 'peft_type') or 'without a name'} is not LoRA")
+    usable = [model for model in models if model.support != "unsupported" and model.runs_on == "torch"]
+    if wanted:
+        return _by_fingerprint(wanted, named, note, usable)
+    called = [model for model in usable if _is_called(model, named)]
+    reasons = {model.id: _misfit(folder, model, strict=model not in called) for model in usable}
+    fitting = [model.id for model in usable if not reasons[model.id]]
+    for model in called:
+        also = tuple(each for each in fitting if each != model.id)
+        if not reasons[model.id]:
+            return _Base(model.id, unverified=UNVERIFIED.format("its name"), also=also)
+    if fitting:
+        return _Base(fitting[0], unverified=UNVERIFIED.format("its shapes"), also=tuple(fitting[1:]))
+    return _Base(
+        why=f"It does not fit {called[0].name}: {reasons[called[0].id]}" if called else no_base(named)
+    )
+
+
+def _by_fingerprint(wanted: str, named: str, note: dict[str, Any], usable: list[ModelInfo]) -> _Base:
     for model in usable:
-        if fingerprint(Path(model.path)) == wanted if wanted else _is_called(model, named):
-            return model.id, ""
-    return "", no_base(named)
+        if fingerprint(Path(model.path)) != wanted:
+            continue
+        tokens = _text(note, "vocabulary")
+        if tokens and tokens != vocabulary_mark(Path(model.path)):
+            return _Base(why=f"The tokenizer of {model.name} is another than when it was trained")
+        return _Base(model.id)
+    return _Base(why=no_base(named))
+
+
+def difference(folder: Path, model: ModelInfo) -> str:
+    """What keeps an adapter from a model, as far as shapes and tokenizers tell; empty where nothing does."""
+    return _misfit(folder, model, strict=True)
+
+
+def _misfit(folder: Path, model: ModelInfo, *, strict: bool) -> str:
+    try:
+        return misfit(folder, WEIGHTS, Path(model.path), strict=strict)
+    except (Broken, OSError) as error:
+        return str(error)
 
 
 def no_base(named: str) -> str:
@@ -101,6 +155,20 @@ def _method(config: dict[str, Any]) -> str:
 
 def _refused(info: AdapterInfo, why: str) -> AdapterInfo:
     return AdapterInfo(id=info.id, name=info.name, path=info.path, why=why)
+
+
+def _downloaded(cache: Path | None) -> list[tuple[str, Path]]:
+    """Name and newest snapshot of each adapter in the Hugging Face cache."""
+    found: dict[str, Path] = {}
+    try:
+        configs = sorted(cache.glob(f"models--*/snapshots/*/{CONFIG}")) if cache else []
+        configs.sort(key=lambda config: config.lstat().st_mtime)
+    except OSError:
+        return []
+    for config in configs:
+        name = config.parents[2].name.removeprefix("models--").replace("--", "/")
+        found[name] = config.parent
+    return sorted(found.items())
 
 
 def _below(folders: Iterable[Path]) -> list[Path]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.chat.template import ChatTemplate
-from engine.models.headers import Broken, Weights, read_json, read_weights
+from engine.models.headers import CONFIG_LIMIT, Broken, Weights, read_json, read_weights
+from engine.models.shape import experts_of_config, shape_of_config
 from engine.protocol.errors import EngineError
 from engine.protocol.specs import ModelInfo, Sampling, ThinkingKind
 
@@ -39,7 +40,7 @@ def describe(
     weights, broken = Weights(0, 0, ""), ""
     config: dict[str, Any] = {}
     try:
-        config = read_json(folder / "config.json")
+        config = read_json(folder / "config.json", CONFIG_LIMIT)
     except Broken as error:
         broken = str(error)
     try:
@@ -58,6 +59,7 @@ def describe(
         support, why = _support(config, trouble)
     if not why and not chat:
         why = _NO_TEMPLATE
+    active, experts = experts_of_config(weights.parameters, config)
     return ModelInfo(
         id=id,
         name=name,
@@ -74,6 +76,9 @@ def describe(
         support=support,
         why=why,
         defaults=_defaults(folder),
+        shape=shape_of_config(config),
+        active=active,
+        experts=experts,
     )
 
 

@@ -7,10 +7,18 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from engine.demo import MODEL_FOLDER
+from engine.models import gguf_memo
 from engine.models.describe import describe
+from engine.models.gguf import Source, describe_gguf
+from engine.models.gguf_files import gguf_files
+from engine.models.gguf_header import plain_name
 from engine.models.headers import Broken, read_json
-from engine.models.hub_cache import cache_folder, cached_models
+from engine.models.hub_cache import MODELSCOPE, cache_folder, cached_models, cached_repositories
+from engine.models.lmstudio_store import lmstudio_stores
+from engine.models.ollama_store import ollama_stores, stored_models
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.specs import ModelInfo
 
@@ -18,6 +26,8 @@ DEPTH = 2
 """How deep below an added folder models are looked for."""
 FOLDER_LIMIT = 4000
 """Folders looked at below one added folder."""
+STORE_DEPTH = 3
+"""How deep GGUF files are looked for in a repository of the hub's cache and in LM Studio's folder."""
 
 
 def demo_path() -> Path:
@@ -26,20 +36,66 @@ def demo_path() -> Path:
 
 
 def discover(folders: tuple[Path, ...] = ()) -> list[ModelInfo]:
-    """The demo, the Hugging Face cache, then the added folders (each a model, or models below it).
+    """The demo, the Hugging Face cache, the added folders, and what Ollama and LM Studio keep.
 
-    Reads the disk; a broken folder is listed with what is wrong, or left out, and never raises.
+    An added folder is a model, or holds models; a GGUF file is a model by itself, read where it lies. Reads
+    the disk; a broken folder is listed with what is wrong, or left out, and never raises.
     """
     models: list[ModelInfo] = []
     seen: set[Path] = set()
     if demo_path().is_dir():
         _add(models, seen, describe(demo_path(), "demo", "demo", "demo"))
     for id_, folder in cached_models(cache_folder()):
-        _add(models, seen, describe(folder, id_, id_.rpartition("/")[2], "hub"))
+        if not _only_gguf(folder):
+            # Other programs know an id of the Hugging Face hub, and no other hub's.
+            theirs = id_.startswith(f"{MODELSCOPE}:")
+            _add(models, seen, describe(folder, id_, id_.rpartition("/")[2], "folder" if theirs else "hub"))
+    for id_, folder in cached_repositories(cache_folder()):
+        _add_files(models, seen, folder, id_, "hub")
     for root in folders:
         for folder in _below(root):
-            _add(models, seen, _of_folder(folder))
+            if not _only_gguf(folder):
+                _add(models, seen, _of_folder(folder))
+            for file in gguf_files(folder, 0):
+                _add(models, seen, _of_file(file))
+    _add_stores(models, seen)
+    gguf_memo.shared.save()
     return models
+
+
+def _add_stores(models: list[ModelInfo], seen: set[Path]) -> None:
+    """What other programs keep on this machine."""
+    for store in ollama_stores():
+        for stored in stored_models(store):
+            model = describe_gguf(stored.file, f"ollama/{stored.name}", stored.name, "ollama")
+            if model is not None:
+                _add(models, seen, replace(model, defaults=stored.defaults))
+    for store in lmstudio_stores():
+        _add_files(models, seen, store, "lmstudio", "lmstudio")
+
+
+def _add_files(models: list[ModelInfo], seen: set[Path], root: Path, id_: str, source: Source) -> None:
+    """The GGUF files at or below a folder, called by their place in it."""
+    for file in gguf_files(root, STORE_DEPTH):
+        name = _printable(plain_name(file))
+        place = "/".join([id_, *map(_printable, file.relative_to(root).parts[:-1]), name])
+        _add(models, seen, describe_gguf(file, place, name, source))
+
+
+def _of_file(file: Path) -> ModelInfo | None:
+    """A GGUF model that is called by its path."""
+    return describe_gguf(file, _printable(file), _printable(plain_name(file)), "folder")
+
+
+def _only_gguf(folder: Path) -> bool:
+    """Whether a folder's weights are GGUF files alone, so that they are models and the folder is none."""
+    others = ("safetensors", "bin", "pt")
+    try:
+        if any(next(folder.glob(f"*.{end}"), None) for end in others):
+            return False
+        return next(folder.glob("*.gguf"), None) is not None
+    except OSError:
+        return False
 
 
 def find(ref: str, models: Iterable[ModelInfo]) -> ModelInfo:
@@ -66,22 +122,44 @@ def find(ref: str, models: Iterable[ModelInfo]) -> ModelInfo:
         for model in known:
             if Path(model.path) == resolved:
                 return model
-        if is_model(resolved):
+        if resolved.is_file():
+            return _single(resolved)
+        if is_model(resolved) and not _only_gguf(resolved):
             return _of_folder(resolved)
+        files = list(gguf_files(resolved, 0))
+        if len(files) == 1:
+            return _single(files[0])
         raise fault(
             "model_not_found",
-            f"The folder {wanted} holds no model",
-            "There is no config.json of a model in it",
-            "Name the folder with config.json and the .safetensors files",
+            f"The folder {wanted} holds {'several models' if files else 'no model'}",
+            "Each GGUF file is one" if files else "There is no config.json of a model in it",
+            "Name the GGUF file" if files else "Name the folder with config.json and the .safetensors files",
         )
     raise _not_found(wanted, known)
 
 
+def _single(file: Path) -> ModelInfo:
+    """The model in a GGUF file that a person named. Raises EngineError `model_not_found`."""
+    model = _of_file(file)
+    if model is None:
+        raise fault(
+            "model_not_found",
+            f"{file.name} is no model by itself",
+            "It holds a vocabulary, an adapter, or the vision part of another file",
+            "Name the GGUF file with the language model",
+        )
+    return model
+
+
 def _folder(ref: str) -> Path | None:
-    """The folder that a reference names, if there is one."""
+    """The folder or the GGUF file that a reference names, if there is one."""
     try:
-        folder = Path(ref).expanduser()
-        return folder.resolve() if ref and folder.is_dir() else None
+        path = Path(ref).expanduser()
+        if ref and path.suffix.lower() == ".gguf" and path.is_file():
+            return (
+                path.absolute()
+            )  # unresolved: the name of a link in the hub's cache says more than the blob
+        return path.resolve() if ref and path.is_dir() else None
     except (OSError, ValueError, RuntimeError):
         # Too long, not a path, or ~ of nobody we know.
         return None
@@ -97,7 +175,9 @@ def is_model(folder: Path) -> bool:
         return False
 
 
-def _add(models: list[ModelInfo], seen: set[Path], model: ModelInfo) -> None:
+def _add(models: list[ModelInfo], seen: set[Path], model: ModelInfo | None) -> None:
+    if model is None:
+        return
     place = Path(model.path).resolve()
     if place not in seen:
         seen.add(place)
@@ -128,9 +208,10 @@ def _below(root: Path) -> Iterator[Path]:
             budget -= 1
             if budget < 0:
                 return
-            if is_model(folder):
+            model = is_model(folder)
+            if model:
                 yield folder.resolve()
-            elif open_ and depth < DEPTH:
+            if open_ and depth < DEPTH and (not model or _only_gguf(folder)):
                 further += _children(folder)
         level = further
 
@@ -191,5 +272,6 @@ def _not_found(ref: str, models: tuple[ModelInfo, ...]) -> EngineError:
         "model_not_found",
         f"There is no model called {ref[:200] or 'nothing'} on this machine",
         f"Close to it: {', '.join(close)}" if close else "",
-        "See `qwill models list`, or give the path of a folder with config.json and .safetensors files",
+        "See `qwill models list`, or give the path of a GGUF file or of a folder with config.json "
+        "and .safetensors files",
     )

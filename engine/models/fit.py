@@ -5,17 +5,14 @@ One rule for loads, for a longer context and for "What fits here?". Pure: whoeve
 
 from __future__ import annotations
 
-from typing import Literal
-
-import msgspec
-
 from engine.models import footprint
+from engine.models.footprint import WIDTHS
 from engine.models.machine import MIB, MachineFacts, kept_free
-from engine.models.need import WIDTHS
-from engine.models.shape import Size
+from engine.models.shape import Size, size_of
+from engine.protocol.fit import FitEstimate, FitRules, Parts, Verdict
+from engine.protocol.specs import ModelInfo
 
-Verdict = Literal["fits", "tight", "alone", "no", "unknown"]
-"""Fits; only by using what is kept free; only once other models are unloaded; does not; cannot be told."""
+Estimate = FitEstimate
 CONTEXT = 8192
 """Tokens that are planned for where nobody says."""
 FILLED = 2048
@@ -26,45 +23,6 @@ OVERHEAD = {"RAM": 256 * MIB, "unified": 512 * MIB, "VRAM": 768 * MIB, "GTT": 76
 CPU_KINDS = ("bfloat16", "int8", "int4")
 GPU_KINDS = ("bfloat16", "bnb8", "nf4")
 """How weights can be held, the best quality first."""
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """Bytes of a loaded model, by what they are for."""
-
-    weights: int
-    cache: int
-    working: int
-    """While a chunk of a prompt passes through."""
-    overhead: int
-
-    @property
-    def total(self) -> int:
-        return self.weights + self.cache + self.working + self.overhead
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """What one model takes in one form, and whether there is room. Bytes."""
-
-    model: str
-    kind: str
-    """How the weights are held: bfloat16, int8, ..."""
-    context: int
-    parts: Parts
-    need: int
-    """All parts, times `correction`."""
-    verdict: Verdict
-    why: str
-    """One sentence."""
-    reserve: int
-    """Kept free."""
-    read: int
-    """That one token reads, with `FILLED` tokens in the cache."""
-    correction: float = 1.0
-    """What this machine's measurements taught."""
-    tokens_per_s: float = 0.0
-    """The most that the measured bandwidth allows; 0 without one."""
-    whole: bool = True
-    """False: the shape is unknown, so cache and working memory are missing from `parts`."""
 
 
 def kinds_for(facts: MachineFacts | None) -> tuple[str, ...]:
@@ -116,6 +74,41 @@ def estimate(
         tokens_per_s=facts.bandwidth / read if facts and facts.bandwidth and read else 0.0,
         whole=shape is not None,
     )
+
+
+def foretell(
+    model: ModelInfo,
+    facts: MachineFacts | None,
+    rules: FitRules,
+    *,
+    dtype: str = "",
+    quant: str = "",
+    context: int = 0,
+) -> Estimate:
+    """What a load of this model would take here, and one verdict: the rule that every load goes by.
+
+    `dtype`, `quant`: as the load would ask for them, `dtype` with the machine's own filled in.
+    """
+    return estimate(
+        size_of(model),
+        facts,
+        kind=kind_of(model, dtype, quant),
+        context=context,
+        reserve=rules.reserve,
+        correction=rules.factor,
+    )
+
+
+def kind_of(model: ModelInfo, dtype: str, quant: str = "") -> str:
+    """How the weights would be held; a GGUF file's stay as they are."""
+    if model.runs_on != "torch":
+        return model.quant or "gguf"
+    return quant or dtype or model.dtype or "bfloat16"
+
+
+def weights_bytes(model: ModelInfo, dtype: str) -> int:
+    """Bytes that the weights take once loaded; the file's size where the parameters are unknown."""
+    return footprint.weights(size_of(model), kind_of(model, dtype)).held
 
 
 def planned(size: Size, context: int = 0) -> int:

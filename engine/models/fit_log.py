@@ -32,7 +32,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str
     kind: str
     predicted: int
-    """Of the same parts as `measured`, before any correction."""
+    """Of the same parts as `measured`, before any correction: without the overhead, which is a margin."""
     measured: int
     what: str = "load"
     """`load`, or a phase of a run."""
@@ -82,6 +82,15 @@ def outcomes(path: Path | None = None) -> Iterator[Outcome]:
             yield msgspec.json.decode(line, type=Outcome)
         except msgspec.MsgspecError:
             continue
+
+
+def last_of(model: str, machine: str, path: Path | None = None) -> tuple[int, int]:
+    """(Predicted, measured) of the newest load of this model here; zeros where there is none."""
+    found = (0, 0)
+    for outcome in outcomes(path):
+        if (outcome.model, outcome.machine, outcome.what) == (model, machine, "load"):
+            found = (outcome.predicted, outcome.measured)
+    return found
 
 
 def learned(machine: str, path: Path | None = None, *, what: str = "load") -> Learned:

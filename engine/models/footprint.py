@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.models.need import WIDTHS
-from engine.models.shape import Shape, Size
+from engine.models.shape import Size
+from engine.protocol.fit import Shape
 
 STEP = 256
 """Tokens by which the cache grows (engine/workers/cache.py)."""
@@ -19,6 +19,8 @@ INT4_GROUP, INT4_SCALES = 32, 4
 """A group of 32 weights carries a scale and a zero in bfloat16."""
 NF4_BLOCK, NF4_SCALES = 64, 256
 """A block of 64 weights carries a scale in one byte; 256 of those share a float32 (double quantisation)."""
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of one parameter by dtype."""
 _HALF = 2
 
 
@@ -37,6 +39,10 @@ def weights(size: Size, kind: str) -> Weights:
     Packed kinds keep the input embedding, the vision part and experts in 16 bits. int8 and int4 pack the head
     (in 8 bits), also as a copy of a tied embedding; bitsandbytes' nf4 and bnb8 leave it in 16 bits.
     """
+    if size.stored:
+        return Weights(size.stored, size.stored)
+    if kind not in WIDTHS and kind not in PACKED:
+        kind = "float32"
     embedding = size.shape.embedding if size.shape else 0
     tied = size.shape.tied if size.shape else True
     active = size.active or size.parameters

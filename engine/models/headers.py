@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
-HEADER_LIMIT = 100 << 20
-"""Bytes of a header at most, as the safetensors library has it."""
+HEADER_LIMIT = 32 << 20
+"""Bytes of a header at most: some five times that of the largest file known, and read in a second."""
+CONFIG_LIMIT = 4 << 20
+"""Bytes of a config.json at most."""
 JSON_LIMIT = 64 << 20
 """Bytes of any other JSON file of a model at most."""
 INDEX = "model.safetensors.index.json"
@@ -54,6 +56,11 @@ def read_weights(folder: Path) -> Weights:
     most = counts.most_common(1)[0][0]
     size = sum(file.stat().st_size for file in files)
     return Weights(counts.total(), size, DTYPES.get(most, most.lower()))
+
+
+def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a model's folder by its name. Raises Broken."""
+    return {name: shape for file in _shards(folder) for name, shape in shapes_of(file).items()}
 
 
 def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
@@ -108,8 +115,23 @@ def check_file(file: Path) -> None:
         raise Broken(f"Its {file.name} holds no tensors; download it again")
 
 
+def shapes_of(file: Path) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each tensor of one file. Raises Broken."""
+    return {name: tuple(tensor["shape"]) for name, tensor in tensor_table(file).items()}
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model's folder, by name. Raises Broken."""
+    return _shards(folder)
+
+
 def _header(file: Path) -> list[dict[str, Any]]:
     """The tensors' entries of one file. Raises Broken when it is corrupt or cut off."""
+    return list(tensor_table(file).values())
+
+
+def tensor_table(file: Path) -> dict[str, dict[str, Any]]:
+    """The tensors' entries of one file by name: `dtype`, `shape`, `data_offsets`. Raises Broken."""
     damaged = Broken(f"Its {file.name} is damaged or cut off; download the model again")
     try:
         size = file.stat().st_size
@@ -131,7 +153,7 @@ def _header(file: Path) -> list[dict[str, Any]]:
     end = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
     if 8 + length + end != size:
         raise damaged
-    return tensors
+    return header
 
 
 def _sound(tensor: object) -> bool:

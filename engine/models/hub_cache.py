@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+MODELSCOPE = "modelscope"
+"""First part of the folders of models that come from there, and of their ids."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REVISION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
 
@@ -22,6 +24,15 @@ def cache_folder() -> Path:
 
 def cached_models(cache: Path) -> list[tuple[str, Path]]:
     """Hub id and snapshot folder of each model that has a config.json, by id."""
+    return _cached(cache, "config.json")
+
+
+def cached_repositories(cache: Path) -> list[tuple[str, Path]]:
+    """Hub id and snapshot folder of everything of the kind model, whatever is in it, by id."""
+    return _cached(cache, "")
+
+
+def _cached(cache: Path, needed: str) -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     try:
         folders = sorted(cache.glob("models--*"))
@@ -29,16 +40,17 @@ def cached_models(cache: Path) -> list[tuple[str, Path]]:
         return []
     for folder in folders:
         parts = folder.name.removeprefix("models--").split("--")
-        if len(parts) > 2 or not all(_NAME.fullmatch(part) for part in parts):
+        theirs = len(parts) == 3 and parts[0] == MODELSCOPE
+        if (len(parts) > 2 and not theirs) or not all(_NAME.fullmatch(part) for part in parts):
             continue
-        snapshot = _snapshot(folder)
+        snapshot = _snapshot(folder, needed)
         if snapshot is not None:
-            found.append(("/".join(parts), snapshot))
+            found.append((f"{MODELSCOPE}:{'/'.join(parts[1:])}" if theirs else "/".join(parts), snapshot))
     return found
 
 
-def _snapshot(folder: Path) -> Path | None:
-    """Where refs/main points, else the newest snapshot."""
+def _snapshot(folder: Path, needed: str) -> Path | None:
+    """Where refs/main points, else the newest snapshot that holds the file `needed`."""
     snapshots = folder / "snapshots"
     try:
         names = [_reference(folder / "refs" / "main")]
@@ -46,7 +58,8 @@ def _snapshot(folder: Path) -> Path | None:
             entries = sorted(snapshots.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
             names = [entry.name for entry in entries]
         for name in names:
-            if _REVISION.fullmatch(name) and (snapshots / name / "config.json").is_file():
+            there = snapshots / name / needed
+            if _REVISION.fullmatch(name) and (there.is_file() if needed else there.is_dir()):
                 return snapshots / name
     except OSError:
         return None

@@ -45,9 +45,14 @@ def machine_facts(
     held: int = 0,
     bandwidth: float = 0.0,
 ) -> MachineFacts | None:
-    """The memory of the GPU that torch computes on, else the RAM; None before the first reading."""
+    """The memory of the GPU that torch computes on, else the RAM; None before the first reading.
+
+    `held`: bytes of loaded models. Weights that are pages of their files count as available to the kernel,
+    which could drop them, and would read them again for each token: they are no free memory here.
+    """
     if sample is None or not sample.ram_total:
         return None
+    ram = max(0, sample.ram_available - min(held, sample.engine_mapped))
     usable = {finding.kind for finding in devices if finding.usable}
     for gpu in sample.gpus:
         if gpu.kind in usable and gpu.vram_total and gpu.vram_used is not None:
@@ -58,8 +63,8 @@ def machine_facts(
             return MachineFacts("VRAM", free, gpu.vram_total, False, held, bandwidth, gpu.name)
     if "apple" in usable:
         name = next(finding.name for finding in devices if finding.kind == "apple")
-        return MachineFacts("unified", sample.ram_available, sample.ram_total, True, held, bandwidth, name)
-    return MachineFacts("RAM", sample.ram_available, sample.ram_total, True, held, bandwidth)
+        return MachineFacts("unified", ram, sample.ram_total, True, held, bandwidth, name)
+    return MachineFacts("RAM", ram, sample.ram_total, True, held, bandwidth)
 
 
 def kept_free(facts: MachineFacts) -> int:

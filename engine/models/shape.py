@@ -6,39 +6,11 @@ from typing import Any
 
 import msgspec
 
+from engine.protocol.fit import Shape
 from engine.protocol.specs import ModelInfo
 
 _MOST = 1 << 40
 """A larger number in a config.json is a lie, and is not counted with."""
-
-
-class Shape(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Layers and widths of the language part. Counts of values, no bytes."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    """Width of the MLP; with experts, of all that one token uses."""
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    tied: bool = False
-    """Whether the input embedding is the head, too."""
-    sliding_layers: int = 0
-    """Of `layers`: those that see only the last `window` tokens."""
-    window: int = 0
-    linear_layers: int = 0
-    """Of `layers`: those with a state of fixed size instead of keys and values."""
-    state: int = 0
-    """Values of one linear layer's recurrent state, kept in float32."""
-    conv: int = 0
-    """Values of one linear layer's convolution state, kept in the model's dtype."""
-
-    @property
-    def embedding(self) -> int:
-        """Parameters of the input embedding; of the head as well."""
-        return self.vocabulary * self.hidden
 
 
 class Size(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,14 +27,28 @@ class Size(msgspec.Struct, frozen=True, omit_defaults=True):
     context: int = 0
     shape: Shape | None = None
     """None: unknown, so cache and working memory cannot be told."""
+    stored: int = 0
+    """Bytes of weights that stay as their file has them, such as a GGUF file's; 0: they do not stay so."""
 
 
-def size_of_model(model: ModelInfo, config: dict[str, Any]) -> Size:
-    """A model of this machine by its listing and its config.json (`{}` where it cannot be read)."""
-    text = _text_part(config)
-    experts, used = _experts(text)
-    active = model.parameters - experts + used if experts < model.parameters else 0
-    return Size(model.name, model.parameters, active, experts, 0, model.context, shape_of_config(config))
+def size_of(model: ModelInfo) -> Size:
+    """A model of this machine by its listing; its file's bytes stand for parameters that are not known."""
+    stays = model.runs_on == "llama.cpp" or not model.parameters
+    return Size(
+        model.name,
+        model.parameters,
+        model.active,
+        model.experts,
+        context=model.context,
+        shape=model.shape,
+        stored=model.bytes_on_disk if stays else 0,
+    )
+
+
+def experts_of_config(parameters: int, config: dict[str, Any]) -> tuple[int, int]:
+    """(Parameters that one token passes through, those inside experts); zeros for a model without experts."""
+    experts, used = _experts(_text_part(config))
+    return (parameters - experts + used, experts) if 0 < experts < parameters else (0, 0)
 
 
 def shape_of_config(config: dict[str, Any]) -> Shape | None:

@@ -11,6 +11,7 @@ from tui.cli.doctor.engine_state import check_engine
 from tui.cli.doctor.finding import MARKS, Finding
 from tui.cli.doctor.packages import check_packages
 from tui.cli.doctor.places import check_places
+from tui.cli.doctor.settings import check_settings
 from tui.cli.doctor.terminal import check_terminal
 from tui.format import plural
 
@@ -18,7 +19,8 @@ from tui.format import plural
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 1 when one is a problem."""
     state, info = check_engine()
-    found = [*check_packages(), *state, *check_devices(info), *check_places(), *check_terminal()]
+    places = [*check_places(), *check_settings()]
+    found = [*check_packages(), *state, *check_devices(info), *places, *check_terminal()]
     counts = Counter(finding.level for finding in found)
     if args.json:
         findings = [output.plain(finding) for finding in found]
