@@ -1,4 +1,4 @@
-"""`qwill adapters`: list them, switch one on in a chat, or off."""
+"""`qwill adapters`: list them, switch one on in a chat, or off; prove and export them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
 from engine.api import Client, commands, fault, runs, specs
 from tui.cli import output
 from tui.cli.attached import attached
 from tui.cli.chat_ref import find_chat
 from tui.cli.run_rows import loss
 from tui.format import size
+from tui.weights import label, split_colon
 
 HEADER = ("adapter", "name", "base", "rank", "on disk", "loss", "note")
 NUMBERS = (3, 4, 5)
@@ -32,6 +31,14 @@ async def _run(args: argparse.Namespace) -> int:
     async with attached(args) as client:
         if args.action == "list":
             return _list(await all_adapters(client), as_json=args.json)
+        if args.action == "prove":
+            from tui.cli.adapter_export import prove
+
+            return await prove(client, args)
+        if args.action in ("export", "merge"):
+            from tui.cli.adapter_export import export
+
+            return await export(client, args)
         return await _use(client, args)
 
 
@@ -59,7 +66,7 @@ def find(known: tuple[runs.AdapterInfo, ...], ref: str, model: str = "") -> runs
     wanted = adapter_name(ref)
     tests = (
         [info for info in known if wanted in (info.id, info.path)],
-        [info for info in known if info.name == ref and model and info.base == model],
+        [info for info in known if info.name == ref and info.fits(model)],
         [info for info in known if info.name == ref],
     )
     for matches in tests:
@@ -80,9 +87,16 @@ def find(known: tuple[runs.AdapterInfo, ...], ref: str, model: str = "") -> runs
     )
 
 
+def split_ref(known: tuple[runs.AdapterInfo, ...], text: str) -> tuple[str, float | None]:
+    """`NAME:0.8` as name and weight, None where none is given; an adapter may be called so itself."""
+    if any(text in (info.id, info.path, info.name) for info in known):
+        return text, None
+    return split_colon(text)
+
+
 def check_fit(info: runs.AdapterInfo, model: specs.ModelInfo) -> None:
     """Raises EngineError `adapter_unusable` or `adapter_other_base` when it cannot be used on this model."""
-    if info.base == model.id:
+    if info.fits(model.id):
         return
     if not info.base:
         raise fault("adapter_unusable", f"{info.name} cannot be used", info.why, f"It lies in {info.path}")
@@ -117,25 +131,32 @@ def _row(info: runs.AdapterInfo) -> tuple[str, ...]:
         str(info.rank or "-"),
         size(info.bytes_on_disk),
         loss(info.loss),
-        info.why,
+        info.why or info.unverified,
     )
 
 
 async def _use(client: Client, args: argparse.Namespace) -> int:
-    """Set the adapter of a chat; the next reply has it."""
+    """Set the adapters of a chat; the next reply has them."""
     chat = await find_chat(client, args.chat)
     title = chat.title or chat.id
+    parts: list[specs.WeightedAdapter] = []
     if args.off:
-        name, words = "", f"“{title}” answers with {chat.model} alone again."
+        words = f"“{title}” answers with {chat.model} alone again."
     else:
         model: specs.ModelInfo = await client.request(commands.ShowModel(chat.model))
-        info = find(await all_adapters(client), args.adapter, model.id)
-        check_fit(info, model)
-        name, words = info.id, f"“{title}” answers with {info.name} on {model.id} now."
-    settings = replace(chat.settings, adapter=name)
+        known, names = await all_adapters(client), []
+        for wanted in args.adapters:
+            ref, weight = split_ref(known, wanted)
+            info = find(known, ref, model.id)
+            check_fit(info, model)
+            parts.append(specs.WeightedAdapter(info.id, args.weight if weight is None else weight))
+            names.append((info.name, parts[-1].weight))
+        words = f"“{title}” answers with {label(names)} on {model.id} now."
+    settings = chat.settings.with_adapters(*parts)
     await client.request(commands.ChangeChat(chat.id, settings=settings))
     if args.json:
-        output.say_json({"chat": chat.id, "title": chat.title, "model": chat.model, "adapter": name})
+        facts = {"chat": chat.id, "title": chat.title, "model": chat.model, "adapter": settings.adapter}
+        output.say_json(facts | {"weight": settings.adapter_weight, "adapters": output.plain(parts)})
     else:
         output.say(words)
     return 0

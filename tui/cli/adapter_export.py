@@ -1,0 +1,110 @@
+"""`qwill adapters prove`, `export` and `merge`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from engine.api import Client, EngineError, commands, events, fault
+from tui.cli import output
+from tui.cli.adapters import adapter_name
+from tui.cli.loading import CLEAR_LINE, may_evict, model_name
+from tui.format import percent, size
+
+BRIEF = 300
+"""Characters of each text that are shown."""
+
+
+async def prove(client: Client, args: argparse.Namespace) -> int:
+    """Both texts and the sentence; exit code 1 when the adapter changes nothing."""
+    model = model_name(args.model) if args.model else ""
+
+    async def ask(evict: bool) -> commands.Proof:
+        asked = commands.ProveAdapter(adapter_name(args.adapter), model, args.prompt, args.weight, evict)
+        proof: commands.Proof = await client.request(asked)
+        return proof
+
+    proof = await may_evict(ask, evict=args.evict)
+    if args.json:
+        output.say_json(output.plain(proof))
+    else:
+        output.say(f"{proof.words}.")
+        output.say(f"Asked:   {proof.prompt}")
+        output.say(f"Base:    {proof.base_text[:BRIEF]}")
+        output.say(f"Adapter: {proof.text[:BRIEF]}")
+    return 0 if proof.active else 1
+
+
+async def export(client: Client, args: argparse.Namespace) -> int:
+    """Write it, with progress on a terminal; exit code 1 when it was compared and is not the same."""
+    merge = args.action == "merge"
+    form: Any = "merged" if merge else args.form
+    if not args.output and form != "vllm":
+        raise fault("usage", "There is no place to write to", remedy="Name one with -o PATH")
+    job = uuid.uuid4().hex
+    command = commands.ExportAdapter(
+        adapter_name(args.adapter),
+        form,
+        str(Path(args.output).expanduser().absolute()) if args.output else "",
+        model_name(args.model) if args.model else "",
+        args.weight,
+        "f16" if merge else args.type,
+        "" if merge else args.name,
+        args.replace,
+        job,
+    )
+    watch = asyncio.create_task(_show_progress(client, job)) if sys.stderr.isatty() else None
+    try:
+        exported = await may_evict(_asking(client, command), evict=args.evict)
+    except asyncio.CancelledError:
+        with contextlib.suppress(EngineError):
+            await client.request(commands.StopExport(job))
+        raise
+    finally:
+        if watch is not None:
+            watch.cancel()
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
+    return _report(exported, as_json=args.json)
+
+
+def _asking(client: Client, command: commands.ExportAdapter) -> Any:
+    from msgspec.structs import replace
+
+    async def ask(evict: bool) -> commands.Exported:
+        exported: commands.Exported = await client.request(replace(command, evict=evict))
+        return exported
+
+    return ask
+
+
+def _report(exported: commands.Exported, *, as_json: bool) -> int:
+    check = exported.check
+    good = check.ok or not check.done
+    if as_json:
+        output.say_json(output.plain(exported))
+        return 0 if good else 1
+    if exported.path:
+        output.say(f"{exported.path}: {size(exported.bytes_on_disk)}.")
+    output.say(f"{check.words}.")
+    for words in (*exported.notes, f"What was there is kept: {exported.kept}" if exported.kept else ""):
+        if words:
+            output.say(f"{words}.")
+    if exported.command:
+        output.say(exported.command)
+    if not good:
+        print("qwill: the export did not pass its check; its card says so too.", file=sys.stderr)
+    return 0 if good else 1
+
+
+async def _show_progress(client: Client, job: str) -> None:
+    """One line on stderr that is rewritten."""
+    async for event in client.events():
+        body = event.body
+        if isinstance(body, events.ExportMoved) and body.job == job:
+            words = output.line(f"{body.phase} · {percent(body.progress)}")
+            print(f"{CLEAR_LINE}{words}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,98 @@
+"""In what form an adapter is exported, and where to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from engine.api import runs
+from tui.modals.dialog import Dialog
+from tui.modals.folder import FolderSuggester
+from tui.paths import whole_path
+from tui.text import clean
+from tui.widgets.lines import line, name
+
+FORMS: tuple[tuple[str, str, str, str, str], ...] = (
+    ("merged", "f16", "Merged model", "-merged", "a folder that transformers, vLLM and others read"),
+    ("gguf", "q8_0", "GGUF, 8 bits", "-q8_0.gguf", "one file for llama.cpp and LM Studio"),
+    ("gguf", "f16", "GGUF, 16 bits", "-f16.gguf", "the same without a loss, twice the size"),
+    ("gguf-lora", "f16", "GGUF adapter", "-lora.gguf", "the adapter alone, beside a GGUF of its base"),
+    ("ollama", "q8_0", "Ollama", "-ollama", "a GGUF with a Modelfile; made known where Ollama is installed"),
+    ("peft", "f16", "PEFT folder", "-peft", "a copy of the adapter for peft and vLLM"),
+    ("vllm", "f16", "vLLM", "", "the command line that serves it; writes nothing"),
+)
+"""Form, type of a GGUF, title, what goes behind the adapter's name, and what it is."""
+
+
+@dataclass(frozen=True)
+class AdapterExport:
+    """A choice."""
+
+    form: str
+    gguf: str
+    path: str
+    """Absolute; empty where nothing is written."""
+
+
+class ExportAdapterDialog(Dialog[AdapterExport]):
+    """The path goes with the form until a person types another one."""
+
+    def __init__(self, adapter: runs.AdapterInfo) -> None:
+        super().__init__()
+        self._adapter = adapter
+        self._offered = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="panel") as panel:
+            panel.border_title = f"Export {name(self._adapter.name)}"
+            panel.border_subtitle = "↑ ↓ form · Enter writes · Esc"
+            rows = [line((title, "bold"), (f"  {about}", "$thought")) for _, _, title, _, about in FORMS]
+            yield OptionList(*(Option(row) for row in rows), markup=False)
+            yield Static("\nTo", classes="quiet", markup=False)
+            yield Input(suggester=FolderSuggester())
+            yield Static(
+                f"Without a folder it goes to {clean(str(Path.cwd()))}. It is compared with the live model.",
+                classes="quiet",
+                markup=False,
+            )
+
+    def on_mount(self) -> None:
+        options = self.query_one(OptionList)
+        options.can_focus = False
+        options.highlighted = 0
+        self.query_one(Input).focus()
+
+    def on_option_list_option_highlighted(self) -> None:
+        field = self.query_one(Input)
+        if field.value == self._offered:
+            ending = FORMS[self._at][3]
+            stem = self._adapter.name.replace("/", "-")
+            field.value = self._offered = f"{stem}{ending}" if ending else ""
+            field.cursor_position = len(field.value)
+
+    def action_cursor_up(self) -> None:
+        self.query_one(OptionList).action_cursor_up()
+
+    def action_cursor_down(self) -> None:
+        self.query_one(OptionList).action_cursor_down()
+
+    def on_option_list_option_selected(self) -> None:
+        self.action_accept()
+
+    def on_input_submitted(self) -> None:
+        self.action_accept()
+
+    def action_accept(self) -> None:
+        form, gguf, _, ending, _ = FORMS[self._at]
+        typed = self.query_one(Input).value.strip()
+        if typed or not ending:
+            self.dismiss(AdapterExport(form, gguf, str(whole_path(typed)) if typed else ""))
+
+    @property
+    def _at(self) -> int:
+        return self.query_one(OptionList).highlighted or 0
