@@ -33,6 +33,8 @@ class What(enum.Enum):
     RUN_END = "run end"
     """The run `id` has just ended."""
     ADAPTERS = "adapters"
+    DOWNLOADS = "downloads"
+    """How far a download is; `id` is the download."""
 
 
 class Dirty(NamedTuple):

@@ -6,24 +6,33 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from engine.api import HEADROOM, machine_facts, specs, weights_bytes
+from engine.api import machine_facts, specs
 from tui.format import percent, plural, size
 from tui.state import EngineState
 
 if TYPE_CHECKING:
-    from engine.api import Estimate, Learned
+    from engine.api import Estimate, Learned, MachineFacts
 
-Verdict = Literal["held", "yes", "alone", "no", "unknown", "never"]
-"""Loaded now; fits beside what is loaded; fits once others are unloaded; does not fit; no reading yet;
-cannot be loaded at all."""
+Verdict = Literal["held", "yes", "tight", "alone", "no", "unknown", "never"]
+"""Loaded now; fits beside what is loaded; only by using what is kept free; once others are unloaded; does
+not fit; no reading yet; cannot be loaded at all."""
 MARKS: dict[Verdict, str] = {
     "held": "● held",
     "yes": "✓ yes",
+    "tight": "! tight",
     "alone": "~ alone",
     "no": "✗ no",
     "unknown": "–",
     "never": "–",
 }
+VERDICTS: dict[str, Verdict] = {
+    "fits": "yes",
+    "tight": "tight",
+    "alone": "alone",
+    "no": "no",
+    "unknown": "unknown",
+}
+"""An estimate's verdict as a column has it."""
 SIGNS = {"fits": "✓ fits", "tight": "! tight", "alone": "~ alone", "no": "✗ no", "unknown": "–"}
 """An estimate's verdict as a sign and a word."""
 DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
@@ -44,8 +53,10 @@ class Fit(msgspec.Struct, frozen=True):
     verdict: Verdict
     weights: int
     need: int
-    """Weights and headroom; of a loaded model, what it holds."""
+    """All parts of the estimate, as this machine has taught; of a loaded model, what it holds."""
     pool: Pool | None
+    estimate: Estimate | None = None
+    """By parts, with one sentence; None for a model that is held, or cannot be loaded."""
 
     @property
     def mark(self) -> str:
@@ -55,26 +66,32 @@ class Fit(msgspec.Struct, frozen=True):
 
 def pool(engine: EngineState) -> Pool | None:
     """The memory of the GPU that torch computes on, else the RAM; None before the first reading."""
-    found = machine_facts(engine.monitor, engine.info.devices if engine.info else ())
+    found = memory(engine)
     return Pool(found.pool, found.free, found.total) if found else None
+
+
+def memory(engine: EngineState, but: str = "") -> MachineFacts | None:
+    """The same with what loaded models hold of it, all `but` this one."""
+    held = sum(other.memory for other in engine.models.values() if other.state == "ready" and other.id != but)
+    return machine_facts(engine.monitor, engine.info.devices if engine.info else (), held=held)
 
 
 def fit(model: specs.ModelInfo, engine: EngineState) -> Fit:
     """What a load of this model would need, by the rule that the engine goes by."""
+    from engine.api import FitRules, foretell, weights_bytes  # not needed for the first paint
+
     here = pool(engine)
     if model.state == "ready":
         held = model.memory or model.bytes_on_disk
         return Fit("held", held, held, here)
-    weights = weights_bytes(model, load_dtype(model, engine))
-    need = weights + HEADROOM if weights else 0
     if model.support == "unsupported":
-        return Fit("never", weights, 0, here)
-    if here is None or not need:
-        return Fit("unknown", weights, need, here)
-    if need <= here.free:
-        return Fit("yes", weights, need, here)
-    others = sum(other.memory for other in engine.models.values() if other.state == "ready")
-    return Fit("alone" if need <= here.free + others else "no", weights, need, here)
+        return Fit("never", weights_bytes(model, load_dtype(model, engine)), 0, here)
+    rules = engine.info.fit if engine.info else FitRules()
+    found = foretell(model, memory(engine, model.id), rules, dtype=load_dtype(model, engine))
+    weights = found.parts.weights
+    if not weights:
+        return Fit("unknown", 0, 0, here)
+    return Fit(VERDICTS[found.verdict], weights, found.need, here, found)
 
 
 def load_dtype(model: specs.ModelInfo, engine: EngineState) -> str:

@@ -19,9 +19,11 @@ def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0
     unsaved = {chat.id: chat for chat in state.chats.values() if same and not chat.saved}
     state.info = snapshot.engine
     state.default_model = snapshot.default_model
+    state.serving = snapshot.serving
     state.models = {model.id: model for model in snapshot.models}
     state.chats = unsaved | {chat.id: chat for chat in snapshot.chats}
     state.phases.clear()
+    state.downloads = {download.id: download for download in snapshot.downloads}
     if snapshot.monitor is not None:
         _sample(state, snapshot.monitor)
     dirty = {Dirty(What.ENGINE), Dirty(What.MODELS), Dirty(What.CHATS), Dirty(What.MONITOR)}
@@ -113,6 +115,9 @@ def apply(state: EngineState, body: events.Body, now: float = 0.0) -> set[Dirty]
             return _load(state, body)
         case events.ModelChanged():
             return _model(state, body)
+        case events.ModelGone():
+            state.models.pop(body.model, None)
+            return {Dirty(What.MODELS)}
         case events.ChatChanged():
             return _chat(state, body.chat)
         case events.ChatGone():
@@ -124,6 +129,15 @@ def apply(state: EngineState, body: events.Body, now: float = 0.0) -> set[Dirty]
         case events.EngineChanged():
             state.info = body.engine
             return {Dirty(What.ENGINE)}
+        case events.ServingChanged():
+            state.serving = body.serving
+            return {Dirty(What.ENGINE)}
+        case events.DownloadChanged() | events.DownloadProgress():
+            state.downloads[body.download.id] = body.download
+            return {Dirty(What.DOWNLOADS, body.download.id)}
+        case events.DownloadGone():
+            state.downloads.pop(body.download, None)
+            return {Dirty(What.DOWNLOADS, body.download)}
         case events.Notice():
             return _note(state, body.info)
     return apply_run(state, body)

@@ -10,6 +10,7 @@ import msgspec
 from engine.api import ErrorInfo, commands, specs
 from engine.api import runs as training
 from tui.curve import Curve, Moment, thin
+from tui.weights import label
 
 HISTORY = 60
 """Points kept of each small chart."""
@@ -134,6 +135,14 @@ class EngineState(msgspec.Struct):
     etas: dict[str, float] = msgspec.field(default_factory=dict)
     """Seconds left, by run that trains."""
     adapters: dict[str, training.AdapterInfo] = msgspec.field(default_factory=dict)
+    exports: dict[str, tuple[float, str]] = msgspec.field(default_factory=dict)
+    """How far each export is, and what it is at, by its job."""
+    bandwidth: float = 0.0
+    """Bytes a second that this machine's memory was measured to read; 0 is not measured yet."""
+    downloads: dict[str, commands.DownloadInfo] = msgspec.field(default_factory=dict)
+    """From the hub: under way, cancelled, failed, and those done since the engine started."""
+    serving: commands.ServingInfo | None = None
+    """The endpoint for other programs, while there is one."""
     notices: deque[ErrorInfo] = msgspec.field(default_factory=deque)
     """Told by the engine, not yet shown."""
 
@@ -154,8 +163,15 @@ class EngineState(msgspec.Struct):
 
     def fitting(self, model: str) -> list[training.AdapterInfo]:
         """The adapters that can be activated on a model, newest first."""
-        found = [each for each in self.adapters.values() if each.base == model and not each.why]
+        found = [each for each in self.adapters.values() if each.fits(model)]
         return sorted(found, key=lambda each: each.created, reverse=True)
+
+    def adapter_label(self, adapter: str, settings: specs.ChatSettings | None) -> str:
+        """`pirate`, or `pirate ×0.8 + legal` where a weight is not 1, or where several answer together."""
+        if settings is None:
+            return self.adapter_name(adapter)
+        active = msgspec.structs.replace(settings, adapter=adapter).adapters
+        return label([(self.adapter_name(each.id), each.weight) for each in active])
 
     def adapter_name(self, adapter: str) -> str:
         """What an adapter is called; its id where nothing is known of it any more."""
@@ -201,6 +217,10 @@ class State(msgspec.Struct):
     """Model of the chat that does not exist yet; empty is the engine's default."""
     blank_saved: bool = True
     """Whether that chat will be saved; else it is incognito."""
+    advice: str = ""
+    """On a machine with the demo alone: which model to get first, as the welcome says it."""
+    recommended: str = ""
+    """Its hub id."""
     new_here: bool = False
     """Whether the tour was never begun: the welcome offers it."""
     pending: list[Pending] = msgspec.field(default_factory=list)

@@ -26,6 +26,7 @@ ANSWER = (
 def at_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dialog may cover half of a time of day."""
     monkeypatch.setattr("tui.widgets.turn.clock", lambda at: "14:02")
+    monkeypatch.setattr("engine.models.bandwidth.memory_bandwidth", lambda: 30e9)
 
 
 def engine() -> FakeEngine:
@@ -114,4 +115,6 @@ async def test_layers(name: str, size: tuple[int, int]) -> None:
         else:
             desk.bench.run_command(LAYERS[name])
         await desk.until(lambda: desk.app.screen is not desk.bench)
+        if name == "models":
+            await desk.until("best first")
         check(f"{name}-{label(size)}", await settled(desk))

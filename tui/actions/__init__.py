@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui.actions import (
+    adapters,
     browser,
     chats,
     comparing,
@@ -35,6 +36,7 @@ ACTIONS: tuple[Action, ...] = (
     *params.ACTIONS,
     *prompts.ACTIONS,
     *training.ACTIONS,
+    *adapters.ACTIONS,
     *screen.ACTIONS,
     *tour.ACTIONS,
     *reading.ACTIONS,

@@ -16,6 +16,7 @@ ACTIONS: tuple[Action, ...] = (
         moments=(
             *(Moment.TRAIN, Moment.RUNS, Moment.BROWSER, Moment.FILTERING),
             *(Moment.MARKED, Moment.COMPARE, Moment.INSPECTOR),
+            *(Moment.CATALOGUE, Moment.SERVERS, Moment.SERVED, Moment.HUB, Moment.MODEL_PAGE),
         ),
         palette=False,
     ),

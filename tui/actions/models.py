@@ -46,4 +46,31 @@ ACTIONS: tuple[Action, ...] = (
         slash="folder",
         takes="PATH",
     ),
+    Action(
+        "endpoint",
+        "Add a server",
+        "Names a server that answers in place of this machine (vLLM, Ollama, any that speaks OpenAI's API), "
+        "and asks it what it has.",
+        "Models",
+        slash="endpoint",
+        takes="[ADDRESS]",
+    ),
+    Action(
+        "serve",
+        "Serve to other programs",
+        "Lets editors and scripts on this machine ask the model through OpenAI's API: starts it, shows how, "
+        "and stops it.",
+        "Models",
+        slash="serve",
+        takes="[stop]",
+    ),
+    Action(
+        "health",
+        "How fast it answers",
+        "Averages over the last ten replies of each model: speed, first token, memory; what is slow or high, "
+        "and what to change.",
+        "Models",
+        slash="health",
+        takes="[MODEL]",
+    ),
 )

@@ -31,11 +31,12 @@ ACTIONS: tuple[Action, ...] = (
         "toggle_adapter",
         "Adapter on or off",
         "Answers with the newest adapter that fits the model, or with the model alone again. `/adapter NAME` "
-        "takes that one, `/adapter off` none.",
+        "takes that one, `/adapter NAME 0.8` at that weight, `/adapter off` none; "
+        "`/adapter NAME 0.8 + OTHER 0.5` takes both together, `/adapter + OTHER` adds one.",
         "Training",
         keys=("f8",),
         slash="adapter",
-        takes="[NAME]",
+        takes="[NAME] [W]",
         hint="adapter",
         moments=(Moment.COMPOSER, Moment.ADAPTERS),
     ),

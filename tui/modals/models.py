@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.api import specs
+from tui.elsewhere import where
 from tui.format import percent, size
 from tui.modals.picker import Choice, Picker
 from tui.state import State
@@ -22,7 +23,8 @@ def model_picker(state: State) -> Picker:
 
 def _choice(model: specs.ModelInfo) -> Choice:
     mark = {"ready": "●", "loading": "◌", "available": "○"}[model.state]
-    facts = [model.family, size(model.bytes_on_disk) if model.bytes_on_disk else ""]
+    mark = "◇" if model.runs_on == "server" else mark
+    facts = [where(model), model.family, size(model.bytes_on_disk) if model.bytes_on_disk else ""]
     if model.state == "loading":
         facts.append(percent(model.progress))
     if model.support != "tested":

@@ -411,8 +411,8 @@ class Params(Dialog[None]):
 
     def action_param_reset_all(self) -> None:
         """Everything but the system prompt and the adapter, which are no parameters of the model."""
-        fresh = specs.ChatSettings(system=self.settings.system, adapter=self.settings.adapter)
-        self._change(fresh, "")
+        fresh = specs.ChatSettings(system=self.settings.system)
+        self._change(fresh.with_adapters(*self.settings.adapters), "")
         self._fill()
 
     def action_param_undo(self) -> None:

@@ -1,4 +1,7 @@
-"""The models screen (F2): every model that was found, what it is, what it needs, and whether it fits."""
+"""The model browser (F2): what is here, what would fit, what the hub has; and all about one of them.
+
+As drawn in docs/screens.md. Below 100 columns the details lie under the list, where it is low behind Space.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,20 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
+from textual.containers import Container, Horizontal, Vertical
 from textual.widgets import Input, Static
 
 from tui.actions import Moment, Where
 from tui.bindings import bindings
 from tui.dirty import What
-from tui.fit import pool, unused_gpu
+from tui.fit import unused_gpu
 from tui.format import gib, plural
-from tui.screens.layer import Layer
+from tui.model_rows import SORTS, Door, Section
+from tui.screens.models_here import BrowserHere
+from tui.screens.models_hub import BrowserHub
+from tui.screens.models_moves import FILTER, BrowserMoves
+from tui.screens.models_servers import BrowserServers
+from tui.server_rows import ServerLine
 from tui.widgets.lines import line, name, stack
 from tui.widgets.model_detail import ModelDetail, how_to_get_one
 from tui.widgets.model_table import ModelTable
@@ -24,13 +32,18 @@ from tui.widgets.title import Title
 if TYPE_CHECKING:
     from tui.screens.chat import Workbench
 
-_SHOWN = {What.ENGINE, What.MODELS, What.ADAPTERS, What.MONITOR}
-DETAIL = 11
-"""Lines of the detail pane where there is room."""
+_SHOWN = {What.ENGINE, What.MODELS, What.ADAPTERS, What.MONITOR, What.DOWNLOADS}
+MOMENTS: dict[Section, Moment] = {
+    "here": Moment.BROWSER,
+    "catalogue": Moment.CATALOGUE,
+    "hub": Moment.HUB,
+}
+WIDE, LOW = 100, 16
+"""Columns from which the details stand beside the list; lines below which there is no room for them."""
 
 
-class Models(Layer):
-    """A table over a detail pane; the letters work while the filter is not being typed."""
+class Models(BrowserHub, BrowserHere, BrowserServers, BrowserMoves):
+    """The letters are commands while the line on top is not being typed."""
 
     DEFAULT_CSS = """
     Models .trouble {
@@ -45,87 +58,138 @@ class Models(Layer):
     Models .filter {
         display: none;
         height: 1;
+        margin: 0 0 1 0;
         padding: 0 1;
-        background: $surface;
     }
     Models .filter.-shown {
         display: block;
     }
+    Models.-low .filter {
+        margin: 0;
+    }
     Models .filter Static {
-        width: 2;
+        width: auto;
+        padding: 0 1 0 0;
         color: $accent;
     }
     Models Input {
         border: none;
         height: 1;
         padding: 0;
-        background: $surface;
+        background: $background;
         background-tint: $foreground 0%;
     }
     Models Input:focus {
         border: none;
         background-tint: $foreground 0%;
     }
+    Models .panes {
+        layout: vertical;
+        height: 1fr;
+    }
+    Models .list {
+        height: 1fr;
+    }
+    Models.-wide .panes {
+        layout: horizontal;
+    }
+    Models.-wide .list {
+        width: 3fr;
+    }
+    Models ModelDetail {
+        height: 11;
+        width: 1fr;
+    }
+    Models.-wide ModelDetail {
+        height: 1fr;
+        width: 2fr;
+        border-left: solid $rule;
+    }
+    Models.-low ModelDetail {
+        display: none;
+    }
     Models .empty {
         display: none;
-        height: 1fr;
-        padding: 1 1;
+        height: auto;
+        padding: 1 1 0 1;
     }
     Models.-empty .empty {
         display: block;
     }
-    Models.-empty ModelTable, Models.-empty ModelDetail, Models.-low ModelDetail {
-        display: none;
-    }
     """
+    AUTO_FOCUS: ClassVar[str | None] = ""
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.BROWSER)
     place = Where.BROWSER
-    desk: Workbench
 
     def __init__(self, desk: Workbench) -> None:
         super().__init__(desk)
         self.heading = Title("Models")
         self.trouble = Static("", classes="trouble", markup=False)
-        self.filter = Input(placeholder="name, family, id, loaded or untested", select_on_focus=False)
+        self.filter = Input(placeholder=FILTER, select_on_focus=False)
+        self.sign = Static("/", markup=False)
         self.table = ModelTable(self.state)
         self.detail = ModelDetail(self.state)
         self.empty = Static("", classes="empty", markup=False)
+        if self.state.recommended and self.state.model_id() == "demo":
+            self.table.cursor = f"catalogue:{self.state.recommended}"
 
     def compose(self) -> ComposeResult:
         yield self.heading
         yield self.trouble
-        with Horizontal(classes="filter"):
-            yield Static("/", markup=False)
-            yield self.filter
-        yield self.table
-        yield self.empty
-        yield self.detail
+        with Container(classes="panes"):
+            with Vertical(classes="list"):
+                with Horizontal(classes="filter"):
+                    yield self.sign
+                    yield self.filter
+                yield self.empty
+                yield self.table
+            yield self.detail
         yield self.hints
 
     def on_mount(self) -> None:
+        self._fit()
         self.table.focus()
-        self._draw()
+        self.draw()
+        self.rank_soon()
+        self.read_servers()
+        self.read_health()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.height < 16, "-low")
-        self.detail.styles.height = max(6, min(DETAIL, event.size.height - 16))
-        self.call_after_refresh(self._draw)
+        self._fit()
+        self.call_after_refresh(self.draw)
+
+    def _fit(self) -> None:
+        width, height = self.app.size
+        self.set_class(width >= WIDE, "-wide")
+        self.set_class(height < LOW, "-low")
+        self.detail.rule = width < WIDE
+        self.detail.styles.height = "1fr" if width >= WIDE else max(8, height // 2 - 1)
+        self.show_line()
+
+    def show_line(self) -> None:
+        held = self.focused is self.filter or bool(self.filter.value) or self.asking
+        self.sign.update("hub ›" if self.asking else "/")
+        self.query_one(".filter").set_class(held or self.app.size.height >= 30, "-shown")
 
     def moment(self) -> Moment:
-        """What the key hints are for: the list, or the filter while it is typed."""
-        return Moment.FILTERING if self.is_mounted and self.focused is self.filter else Moment.BROWSER
+        """What the key hints are for: the list, or the line while it is typed."""
+        if not self.is_mounted or self.focused is not self.filter:
+            return self.server_moment() or MOMENTS[self.section()]
+        return Moment.FILTERING
 
     def redraw(self, kinds: set[What]) -> None:
         """Models load, come and go; memory is taken and freed while one looks."""
         if kinds & _SHOWN:
-            self._draw()
+            self.draw()
+            self.rank_soon()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         if not self.is_mounted:
             return
         engine = self.state.engine
         self.set_class(not engine.models, "-empty")
-        self.table.reread()
+        self.reread()
+        self.look_closer()
         self.heading.say(self._summary())
         words = self._trouble()
         self.trouble.update(words)
@@ -133,14 +197,19 @@ class Models(Layer):
         if not engine.models:
             looking = engine.link == "connecting"
             first = "Looking for models …" if looking else "No models were found on this machine."
-            self.empty.update(stack([line(first), line(""), *how_to_get_one(self.size.width - 2)]))
+            self.empty.update(stack([line(first), *how_to_get_one(self.size.width - 2)]))
 
     def _summary(self) -> str:
-        table, here = self.table, pool(self.state.engine)
-        count = plural(len(self.state.engine.models), "model")
-        parts = [f"{len(table.rows)} of {count}" if table.words else count, f"by {table.sorted_by}"]
-        if here is not None:
-            parts.append(f"{gib(here.free)} of {gib(here.total)} G {here.name} free")
+        facts = self.rules.facts
+        parts = []
+        if self.known.sort != SORTS[0] or self.known.turned:
+            way = "↑" if (self.known.sort == SORTS[0]) != self.known.turned else "↓"
+            parts.append(f"by {self.known.sort} {way}")
+        going = sum(download.live for download in self.state.engine.downloads.values())
+        if going:
+            parts.append(plural(going, "download"))
+        if facts is not None:
+            parts.append(f"{gib(facts.free)} of {gib(facts.total)} G {facts.pool} free")
         return " · ".join(parts)
 
     def _trouble(self) -> str:
@@ -154,100 +223,61 @@ class Models(Layer):
     # --- what the widgets say ---------------------------------------------------------------
 
     def on_model_table_moved(self) -> None:
-        self.detail.show(self.table.row)
+        self.look_closer()
+        self.hints.show_moment(self.moment())
 
     def on_model_table_taken(self) -> None:
         self.action_model_use()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        self.table.words = event.value
-        self._draw()
-
-    def on_input_submitted(self) -> None:
-        self.table.focus()
-        self._show_filter(bool(self.filter.value))
-
-    def on_descendant_focus(self) -> None:
-        self.hints.show_moment(self.moment())
-
     # --- verbs ------------------------------------------------------------------------------
 
+    def action_model_use(self) -> None:
+        here = self.table.line_here
+        if isinstance(here, Door):
+            self.enter_door(here)
+        elif isinstance(here, ServerLine):
+            self.check_server(here.info)
+        elif here is not None and here.model is not None:
+            self.use_here(here)
+        elif here is not None:
+            self.fetch(here, chat=True)
+
+    def open_hub(self) -> None:
+        self.open_line(asking=True)
+
+    def action_model_open(self) -> None:
+        row = self.table.row
+        if row is not None:
+            from tui.screens.model_page import ModelPage
+
+            self.app.push_screen(ModelPage(self, row))
+
     def action_leave_layer(self) -> None:
-        """One layer at a time: the filter, the load under the cursor, the screen."""
+        """One layer at a time: the line on top, the load under the cursor, the screen."""
         row = self.table.row
         if self.focused is self.filter or self.filter.value:
+            if self.asking:
+                self.stop_asking()
             self.filter.value = ""
-            self._show_filter(False)
             self.table.focus()
-        elif row is not None and row.model.state == "loading":
+            self.show_line()
+            self.draw()
+        elif row is not None and row.model is not None and row.model.state == "loading":
             self.desk.unload(row.model.id)
         else:
             self.dismiss(None)
 
+    def action_model_delete(self) -> None:
+        here = self.table.line_here
+        if isinstance(here, ServerLine):
+            self.remove_server(here.info)
+        else:
+            self.delete_here()
+
+    def action_model_look(self) -> None:
+        self.look_again()
+        self.read_servers()
+
     def action_layer_models(self) -> None:
         """F2 goes back by the way it came."""
         self.dismiss(None)
-
-    def action_model_use(self) -> None:
-        row = self.table.row
-        if row is None:
-            return
-        model = row.model
-        self.desk.use_model(model.id)
-        if model.state == "ready":
-            self.dismiss(None)
-        elif model.support != "unsupported":
-            self.say(f"{name(model.name)} answers in the chat as soon as it is loaded. Esc cancels the load.")
-
-    def action_model_unload(self) -> None:
-        if self.table.row is not None:
-            self.desk.unload(self.table.row.model.id)
-
-    def action_model_filter(self) -> None:
-        self._show_filter(True)
-        self.filter.focus()
-
-    def _show_filter(self, shown: bool) -> None:
-        self.query_one(".filter").set_class(shown, "-shown")
-
-    def action_model_sort(self) -> None:
-        self.table.next_sort()
-        self._draw()
-
-    def action_model_turn(self) -> None:
-        self.table.turn()
-        self._draw()
-
-    def action_model_folder(self) -> None:
-        from tui.modals.folder import FolderDialog
-
-        def given(path: str | None) -> None:
-            if path:
-                self.desk.action_add_folder(path)
-
-        self.app.push_screen(FolderDialog(), given)
-
-    def action_model_look(self) -> None:
-        self.say("Looking …", for_seconds=30)
-        self.desk.action_refresh_models()
-
-    def action_model_up(self) -> None:
-        self.table.move(-1)
-
-    def action_model_down(self) -> None:
-        self.table.move(1)
-
-    def action_model_first(self) -> None:
-        self.table.move(-len(self.table.rows))
-
-    def action_model_last(self) -> None:
-        self.table.move(len(self.table.rows))
-
-    def action_model_page_up(self) -> None:
-        self.table.move(-self.table.page)
-
-    def action_model_page_down(self) -> None:
-        self.table.move(self.table.page)
-
-    def action_model_help(self) -> None:
-        self.action_layer_help()

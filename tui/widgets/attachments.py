@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from tui.format import size, tokens
+from tui.format import roughly, size, tokens
 from tui.widgets.lines import line, name
 from tui.widgets.painted import Painted
 
@@ -30,11 +30,13 @@ class Attachments(Painted):
     def __init__(self) -> None:
         super().__init__()
         self._files: list[File] = []
+        self._about = ""
         self.armed = False
         """Whether the next Backspace takes the newest one away."""
 
-    def show(self, files: Sequence[File], *, armed: bool = False) -> None:
-        """Show these files."""
+    def show(self, files: Sequence[File], *, armed: bool = False, estimated: bool = False) -> None:
+        """Show these files; `estimated`: whether their tokens are guesses."""
+        self._about = roughly(estimated)
         self._files, self.armed = list(files), armed and bool(files)
         self.set_class(bool(files), "-shown")
         self.refresh(layout=True)
@@ -47,7 +49,8 @@ class Attachments(Painted):
         chips: list[Content] = []
         room = width - total.cell_length
         for at, file in reversed(list(enumerate(self._files))):
-            chip = _chip(file, max(12, width - total.cell_length - 24), grave=self.armed and not chips)
+            most = max(12, width - total.cell_length - 24)
+            chip = _chip(file, most, self._about, grave=self.armed and not chips)
             left = line((f"+{at} more  ", "$thought")) if at else line("")
             if chips and chip.cell_length + left.cell_length > room:
                 chips.append(line((f"+{at + 1} more  ", "$thought")))
@@ -65,17 +68,17 @@ class Attachments(Painted):
         if len(texts) < 2:
             return line("")
         if all(count is not None for count in counts):
-            words = f"{tokens(sum(count or 0 for count in counts))} tokens"
+            words = f"{self._about}{tokens(sum(count or 0 for count in counts))} tokens"
         else:
             words = size(sum(held for held, _ in texts))
         return line((f"= {words}", "$thought"))
 
 
-def _chip(file: File, most: int, *, grave: bool) -> Content:
+def _chip(file: File, most: int, about: str, *, grave: bool) -> Content:
     shown, held, count = file
     words = count if isinstance(count, str) else size(held)
     if isinstance(count, int):
-        words = f"{tokens(count)} tokens"
+        words = f"{about}{tokens(count)} tokens"
     style = "$warning reverse" if grave else "$accent"
     title = line((f"@{name(shown)}", style)).truncate(most, ellipsis=True)
     return title + line(" ", (words, "$thought"), "   ")

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.compare import Variant, differing, parting
-from tui.format import plural, rate, seconds
+from tui.format import plural, rate, roughly, seconds
 from tui.state import Turn
 from tui.text import clean
 from tui.widgets.lines import line, name, stack
@@ -85,9 +85,13 @@ class CompareColumn(VerticalScroll):
         if turn is None or turn.live or turn.stats is None:
             return []
         stats = turn.stats
-        words = [f"{plural(stats.tokens, 'token')} · {rate(stats.tokens_per_s)}"]
+        about = roughly(stats.estimated)
+        words = [f"{about}{plural(stats.tokens, 'token')} · {about}{rate(stats.tokens_per_s)}"]
         if stats.thinking_tokens and not self.hidden:
-            words.append(f"thought {seconds(stats.thinking_s)} · {plural(stats.thinking_tokens, 'token')}")
+            count = about + plural(stats.thinking_tokens, "token")
+            words.append(f"thought {seconds(stats.thinking_s)} · {count}")
+        if stats.note and not self.hidden:
+            words.append(clean(stats.note))
         if turn.finish not in (None, "stop"):
             words.append(f"ended by {turn.finish}")
         if first is not None and first is not turn:

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from engine.api import specs
 from tui import environment
+from tui.elsewhere import where
 from tui.fit import unused_gpu
 from tui.format import percent, rate, tokens
 from tui.glyphs import bar
@@ -47,6 +48,9 @@ class Header(Painted):
             right = [(self._host, "$thought"), "   ", ("Ctrl+P", "$foreground"), (" commands", "$thought")]
         else:
             right = _narrow_right(self._state)
+        serving = serving_words(self._state)
+        if serving and line(*left).cell_length + line(*right).cell_length + len(serving) + 6 <= width:
+            right = [(serving, "$accent"), *(["   ", *right] if right else [])]
         room = width - line(*left).cell_length - line(*right).cell_length - 6
         right = [*_gpu_words(self._state, room), *right]
         return [spread(line(*left), line(*right), width)]
@@ -60,14 +64,17 @@ class Header(Painted):
         if model is None:
             return [(name(self._state.model_id()), "bold"), (" not found", "$warning")]
         pieces: list[Piece] = [(name(model.name), "bold")]
-        adapter = self._state.settings().adapter
-        if adapter:
-            pieces.append((f" + {name(engine.adapter_name(adapter))}", "bold $accent"))
+        if where(model):
+            pieces.append((f" · {where(model)}", "$thought"))
+        settings = self._state.settings()
+        if settings.adapter:
+            label = engine.adapter_label(settings.adapter, settings)
+            pieces.append((f" + {name(label)}", "bold $accent"))
         if not model.chat:
             pieces.append((" · completion", "$warning"))
         if model.state == "loading":
             pieces.append((f"  {bar(model.progress, 6)} {percent(model.progress)}", "$thought"))
-        elif model.state == "available":
+        elif model.state == "available" and model.runs_on != "server":
             pieces.append((" · not loaded", "$thought"))
         return pieces
 
@@ -93,6 +100,12 @@ def _gpu_words(state: State, room: int) -> list[Piece]:
         if len(each) <= room:
             return [(each, "$warning"), "   "]
     return [("! GPU", "$warning"), "   "] if room >= 5 else []
+
+
+def serving_words(state: State) -> str:
+    """`serving :8123` while other programs may ask, else nothing."""
+    serving = state.engine.serving
+    return f"serving :{serving.port}" if serving is not None else ""
 
 
 def run_words(state: State) -> str:

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from tui.actions import Moment, hints, key_word
 from tui.actions.keyed import keys_of
+from tui.elsewhere import unhinted
 from tui.format import rate
 from tui.state import State
 from tui.widgets.header import run_words, thinking_words
@@ -62,7 +63,8 @@ class KeyHints(Painted):
         return [self._state_line().truncate(width, ellipsis=True) if self.tiny else self._hints(width)]
 
     def _hints(self, width: int) -> Content:
-        shown = hints(self._moment)
+        without = unhinted(self._state.model())
+        shown = [action for action in hints(self._moment) if action.id not in without]
         last = _hint(keys_of(shown[-1])[0], shown[-1].hint)
         room = width - last.cell_length
         content = line("")

@@ -112,7 +112,8 @@ class MarkedTable(Painted, can_focus=True):
     def _made_by(self, message: specs.Message) -> str:
         model = self._state.engine.model(message.model)
         title = model.name if model else message.model
-        return f"{title} + {self._state.engine.adapter_name(message.adapter)}" if message.adapter else title
+        label = self._state.engine.adapter_label(message.adapter, message.settings)
+        return f"{title} + {label}" if message.adapter else title
 
 
 def _start(text: str) -> str:

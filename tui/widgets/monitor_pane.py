@@ -6,7 +6,8 @@ from textual.content import Content
 
 from engine.api import specs
 from tui import meter
-from tui.format import gib, milliseconds, percent, plural, rate, tokens
+from tui.elsewhere import where
+from tui.format import gib, milliseconds, percent, plural, rate, roughly, tokens
 from tui.glyphs import bar, spark
 from tui.state import State, Turn
 from tui.widgets.lines import Piece, line, name, spread
@@ -40,12 +41,20 @@ class MonitorPane(Painted):
         if sample is None:
             lines += [line((" MEMORY", "$thought")), line(("  no reading yet", "$thought"))]
             return lines + self._run_part(width, height)
-        lines += [_title(" MEMORY", "GiB", width), *_memory(sample, width)]
+        lines += [_title(" MEMORY", "GiB", width), *self._elsewhere(width), *_memory(sample, width)]
         lines += memory_lines(engine, width) + self._run_part(width, height)
         lines += [line(""), _title(" PROCESSOR", plural(sample.cores, "core"), width), *_cpu(sample, width)]
         for gpu in sample.gpus:
             lines += [line(""), line((f" GPU · {name(gpu.name)}", "$thought")), *_gpu(gpu, width)]
         return lines
+
+    def _elsewhere(self, width: int) -> list[Content]:
+        """That the model takes no memory here, where that is so."""
+        model = self._state.model()
+        if model is None or model.runs_on != "server":
+            return []
+        words = f"  the model is on {where(model)}"
+        return [line((words, "$thought")).truncate(width - 1, ellipsis=True)]
 
     def _run_part(self, width: int, height: int) -> list[Content]:
         section = run_section(self._state.engine, width, 5 if height >= 34 else 3)
@@ -60,7 +69,8 @@ class MonitorPane(Painted):
                 line(("  nothing measured yet", "$thought")),
                 *_context(self._state, width),
             ]
-        now = rate(stats.tokens_per_s) if stats.tokens_per_s else "– tok/s"
+        about = roughly(stats.estimated)
+        now = about + rate(stats.tokens_per_s) if stats.tokens_per_s else "– tok/s"
         chart = spark(list(speeds), max(0, width - len(now) - 5))
         style = "bold $accent" if turn.live else "bold"
         lines = [
@@ -68,13 +78,13 @@ class MonitorPane(Painted):
                 line("  ", (now, style)), line((f"{chart} ", "$accent" if turn.live else "$thought")), width
             ),
             line(("  first token ", "$thought"), milliseconds(stats.ttft_ms)),
-            line("  ", (plural(stats.tokens, "token"), ""), (self._split(stats), "$thought")),
+            line("  ", (about + plural(stats.tokens, "token"), ""), (self._split(stats), "$thought")),
         ]
         if stats.cached_tokens:
             lines.append(
                 line(
                     ("  reused ", "$thought"),
-                    f"{tokens(stats.cached_tokens)} of {tokens(stats.prompt_tokens)}",
+                    f"{tokens(stats.cached_tokens)} of {about}{tokens(stats.prompt_tokens)}",
                 )
             )
         lines += _context(self._state, width)
@@ -102,7 +112,9 @@ def _context(state: State, width: int) -> list[Content]:
     share = meter.share(state)
     left = line(("  context ", "$thought"), words, " ")
     style = "$warning" if share > meter.SCARCE else "$accent"
-    lines = [left + line((bar(share, max(0, width - left.cell_length - 1)), style))]
+    known = meter.used(state)
+    sized = known is not None and known.size > 0
+    lines = [left + line((bar(share, max(0, width - left.cell_length - 1)), style)) if sized else left]
     after = meter.consequence(state)
     if len(after) > width - 3:
         after = meter.consequence(state, brief=True)

@@ -13,6 +13,7 @@ from textual.message import Message
 from engine.api import specs
 from tui.actions import Where
 from tui.bindings import bindings
+from tui.elsewhere import where
 from tui.format import percent, shorten, size
 from tui.state import State
 from tui.widgets.lines import line, name, spread
@@ -91,6 +92,21 @@ class SidePane(Painted, can_focus=True):
 
     def action_unload_row(self) -> None:
         self.post_message(self.Asked("unload", self.row))
+
+    def action_weigh_more(self) -> None:
+        self.post_message(self.Asked("heavier", self.row))
+
+    def action_weigh_less(self) -> None:
+        self.post_message(self.Asked("lighter", self.row))
+
+    def action_beside_row(self) -> None:
+        self.post_message(self.Asked("beside", self.row))
+
+    def action_prove_row(self) -> None:
+        self.post_message(self.Asked("prove", self.row))
+
+    def action_export_row(self) -> None:
+        self.post_message(self.Asked("export", self.row))
 
     def action_leave_row(self) -> None:
         model = self._state.engine.model(self.row.id) if self.row and self.row.kind == "model" else None
@@ -197,6 +213,8 @@ class SidePane(Painted, can_focus=True):
         ]
         right = _model_right(model)
         style = "$thought" if model.support == "unsupported" else ""
+        if model.runs_on == "server":
+            mark = ("◇", "$accent" if model.state == "ready" else "$thought")
         used = model_id == self._state.model_id()
         title = shorten(name(model.name), max(4, width - 4 - len(right) - 1))
         left = line(" ", mark, " ", (title, "bold" if used else style or "$foreground 80%"))
@@ -205,10 +223,13 @@ class SidePane(Painted, can_focus=True):
     def _adapter_row(self, adapter_id: str, width: int) -> Content:
         """`◉ pirate-r16   0.61` under its model; a dash where it cannot be used."""
         adapter = self._state.engine.adapters[adapter_id]
-        active = adapter_id == self._state.settings().adapter and adapter.base == self._state.model_id()
+        weights = {each.id: each.weight for each in self._state.settings().adapters}
+        active = adapter_id in weights and adapter.fits(self._state.model_id())
         usable = bool(adapter.base) and not adapter.why
         mark = ("◉", "$accent") if active else ("○" if usable else "–", "$thought")
-        right = number(adapter.loss) if adapter.loss is not None else ""
+        weight = weights[adapter_id] if active else 1.0
+        right = number(adapter.loss) if adapter.loss is not None else "?" if adapter.unverified else ""
+        right = f"×{weight:g}" if weight != 1.0 else right
         title = shorten(name(adapter.name), max(4, width - 7 - len(right)))
         style = "bold" if active else "$foreground 80%" if usable else "$thought"
         return spread(line("   ", mark, " ", (title, style)), line((f"{right} ", "$thought")), width)
@@ -230,4 +251,6 @@ def _model_right(model: specs.ModelInfo) -> str:
         return percent(model.progress)
     if model.support == "unsupported":
         return "no"
+    if model.runs_on == "server":
+        return shorten(where(model), 10)
     return size(model.memory or model.bytes_on_disk)

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.visual import Visual
 from textual.widget import Widget
 
-from tui.format import plural, seconds, shorten
+from tui.format import plural, roughly, seconds, shorten
 from tui.glyphs import bar
 from tui.state import Turn
 from tui.text import clean, clean_name
@@ -105,10 +105,11 @@ class Thought(Widget):
         turn, stats = self._turn, self._turn.stats
         count = stats.thinking_tokens if stats else 0
         duration = stats.thinking_s if stats else 0.0
+        about = roughly(stats is not None and stats.estimated)
         arrow = "▾ " if self.is_open or self.peeking else "▸ "
         if turn.state != "thinking":
             numbers = [seconds(duration)] if duration else []
-            numbers += [plural(count, "token")] if count else []
+            numbers += [about + plural(count, "token")] if count else []
             words = f"{arrow}thought {' · '.join(numbers)}".rstrip()
             if turn.role == "tool":
                 words = f"{arrow}{shorten(clean_name(turn.thinking[:400]), width)}"
@@ -120,9 +121,12 @@ class Thought(Widget):
         left: list[Piece] = [(f"{arrow}thinking {seconds(duration)}", "$accent")]
         budget = turn.settings.think_budget if turn.settings else None
         if budget:
-            left += [(f" · {count:,} / {budget:,} tokens ", "$thought"), (bar(count / budget, 7), "$accent")]
+            left += [
+                (f" · {about}{count:,} / {budget:,} tokens ", "$thought"),
+                (bar(count / budget, 7), "$accent"),
+            ]
         elif count:
-            left.append((f" · {plural(count, 'token')}", "$thought"))
+            left.append((f" · {about}{plural(count, 'token')}", "$thought"))
         return spread(line(*left), line(("F6", "$foreground"), (" answer now", "$thought")), width)
 
     def _body(self, width: int) -> list[Content]:

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui import environment
-from tui.format import clock, milliseconds, plural, rate, seconds, shorten
+from tui.format import clock, milliseconds, plural, rate, roughly, seconds, shorten
 from tui.reply_facts import standing
 from tui.state import EngineState, Turn
 from tui.text import clean
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 IMPORTED = 100
 """Characters shown of what came with an imported reply: its tool calls, say."""
+NOTED = 300
+"""Characters shown of why a reply is not what was asked for."""
 BUSY = 0.1
 """Seconds between two pieces of a reply where writing it takes every core."""
 BUSY_SHARE = 0.75
@@ -57,7 +59,8 @@ class TurnHead(Painted):
             model = self._engine.model(turn.model)
             left = [(name(model.name if model else turn.model) or "reply", "bold")]
             if turn.adapter:
-                left.append((f" + {name(self._engine.adapter_name(turn.adapter))}", "bold $accent"))
+                label = self._engine.adapter_label(turn.adapter, turn.settings)
+                left.append((f" + {name(label)}", "bold $accent"))
         marked = standing(turn.mark, turn.origin)
         style = "$warning" if turn.mark == "bad" else "$accent"
         versions = f"‹{turn.version}/{turn.versions}›  " if turn.versions > 1 else ""
@@ -256,6 +259,8 @@ def foot_words(turn: Turn, engine: EngineState, *, numbers: bool) -> tuple[str, 
     parts = [clean(_end_words(turn))]
     if turn.extra:
         parts.append(f"as imported: {shorten(clean(turn.extra), IMPORTED)}")
+    if turn.stats is not None and turn.stats.note:
+        parts.append(shorten(clean(turn.stats.note), NOTED))
     if numbers and turn.stats is not None:
         parts.append(_numbers(turn))
     text = "\n".join(part for part in parts if part)
@@ -303,14 +308,15 @@ def _numbers(turn: Turn) -> str:
     stats = turn.stats
     if stats is None or not stats.tokens:
         return ""
+    about = roughly(stats.estimated)
     parts = [
-        plural(stats.tokens, "token"),
-        rate(stats.tokens_per_s),
+        about + plural(stats.tokens, "token"),
+        about + rate(stats.tokens_per_s),
         f"first after {milliseconds(stats.ttft_ms)}",
     ]
     if stats.prompt_tokens:
         reused = f" ({stats.cached_tokens:,} reused)" if stats.cached_tokens else ""
-        parts.append(f"prompt {stats.prompt_tokens:,}{reused}")
+        parts.append(f"prompt {about}{stats.prompt_tokens:,}{reused}")
     if turn.settings is not None and turn.settings.sampling.seed is not None:
         parts.append(f"seed {turn.settings.sampling.seed}")
     return " · ".join(parts)

@@ -31,8 +31,10 @@ def welcome(state: State) -> Content:
         tips.append(("Ctrl+T", "ask again without thinking, and compare"))
     if state.new_here:
         tips.append(("/tour", "new here? six small steps to try"))
+    if state.advice:
+        tips.append(("F2", state.advice))
     tips += [
-        ("Ctrl+L", "another model"),
+        ("Ctrl+L", _others(state)),
         ("F4", "train an adapter: a form that is filled in already"),
         ("Ctrl+P", "everything else"),
     ]
@@ -43,3 +45,16 @@ def welcome(state: State) -> Content:
         ]
         lines.append(line(*pieces))
     return stack(lines)
+
+
+def _others(state: State) -> str:
+    """What is here already beside the model in use."""
+    others = [
+        each
+        for each in state.engine.models.values()
+        if each.id != state.model_id() and each.support != "unsupported"
+    ]
+    if not others:
+        return "another model"
+    more = f", or {len(others) - 1} more" if len(others) > 1 else ""
+    return f"use {name(others[0].name)}{more}"
