@@ -65,8 +65,10 @@ check: setup  ## ruff, mypy and the import contracts
 faults: setup  ## deaths and full disks in full counts; takes an hour
 	QWILL_FAULTS=1 $(BIN)/python -m pytest -q -s tests/faults $(ARGS)
 
-bench: setup  ## start-up and first paint, as numbers
+bench: setup  ## start-up, first paint and speed of the demo, as numbers (ARGS="-m MODEL" for another)
 	$(BIN)/python -m tests.bench.startup
+	$(BIN)/qwill bench decode $(ARGS)
+	$(BIN)/qwill bench ttft $(ARGS)
 
 install:  ## put qwill on the PATH (~/.local/bin)
 	@$(CHECK_PYTHON)

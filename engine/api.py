@@ -8,44 +8,72 @@ from typing import TYPE_CHECKING, Any
 from engine import VERSION
 from engine.daemon import lock_holder, start_engine, stop_engine
 from engine.files import write_atomic
-from engine.models.need import HEADROOM, weights_bytes
 from engine.paths import config_dir, data_dir, log_path, socket_path, state_dir, store_path
 from engine.protocol import commands, events, runs, specs
 from engine.protocol.errors import EngineDead, EngineError, EngineLost, ErrorInfo, QwillError, fault
 
 if TYPE_CHECKING:
+    from engine.benching import (
+        BenchJob,
+        BenchMachine,
+        DecodeBench,
+        QualityBench,
+        TtftBench,
+        bench,
+        bench_model,
+    )
     from engine.catalogue.rank import Pick, what_fits
     from engine.catalogue.read import Entry, entry_of, read_catalogue
     from engine.client import Client
     from engine.connect import Target, connect
     from engine.data.spec_file import load_spec, spec_of
+    from engine.hub.faults import check_online
     from engine.interchange.carry import bring_in, take_out
     from engine.interchange.filenames import file_name
     from engine.interchange.found import Tally
     from engine.interchange.save import FORMS, Form, form_of, pieces, save
-    from engine.models.fit import Estimate, estimate, remedy
+    from engine.models.bandwidth import memory_bandwidth
+    from engine.models.fit import Estimate, estimate, foretell, remedy, weights_bytes
     from engine.models.fit_log import Learned, learned
     from engine.models.machine import MachineFacts, kept_free, machine_facts
+    from engine.models.shape import Size
     from engine.monitor import Sampler
+    from engine.protocol.fit import FitRules
+    from engine.settings import EngineSettings, engine_settings, settings_path
 
 _LATER = {
+    "BenchJob": "engine.benching",
+    "BenchMachine": "engine.benching",
+    "DecodeBench": "engine.benching",
+    "QualityBench": "engine.benching",
+    "TtftBench": "engine.benching",
+    "bench": "engine.benching",
+    "bench_model": "engine.benching",
     "FORMS": "engine.interchange.save",
     "Form": "engine.interchange.save",
     "Tally": "engine.interchange.found",
     "Entry": "engine.catalogue.read",
     "Estimate": "engine.models.fit",
+    "EngineSettings": "engine.settings",
+    "FitRules": "engine.protocol.fit",
     "Learned": "engine.models.fit_log",
     "MachineFacts": "engine.models.machine",
     "Pick": "engine.catalogue.rank",
+    "Size": "engine.models.shape",
     "entry_of": "engine.catalogue.read",
+    "engine_settings": "engine.settings",
     "estimate": "engine.models.fit",
+    "foretell": "engine.models.fit",
     "kept_free": "engine.models.machine",
     "learned": "engine.models.fit_log",
     "machine_facts": "engine.models.machine",
+    "memory_bandwidth": "engine.models.bandwidth",
     "read_catalogue": "engine.catalogue.read",
     "remedy": "engine.models.fit",
+    "weights_bytes": "engine.models.fit",
     "what_fits": "engine.catalogue.rank",
     "bring_in": "engine.interchange.carry",
+    "check_online": "engine.hub.faults",
     "file_name": "engine.interchange.filenames",
     "form_of": "engine.interchange.save",
     "pieces": "engine.interchange.save",
@@ -55,39 +83,52 @@ _LATER = {
     "Target": "engine.connect",
     "connect": "engine.connect",
     "load_spec": "engine.data.spec_file",
+    "settings_path": "engine.settings",
     "spec_of": "engine.data.spec_file",
 }
 """Imported when they are asked for: the screen is painted before it calls the engine."""
 
 __all__ = [
     "FORMS",
-    "HEADROOM",
     "VERSION",
+    "BenchJob",
+    "BenchMachine",
     "Client",
+    "DecodeBench",
     "EngineDead",
     "EngineError",
     "EngineLost",
+    "EngineSettings",
     "Entry",
     "ErrorInfo",
     "Estimate",
+    "FitRules",
     "Form",
     "Learned",
     "MachineFacts",
     "Pick",
+    "QualityBench",
     "QwillError",
+    "Size",
     "Tally",
     "Target",
+    "TtftBench",
+    "bench",
+    "bench_model",
     "bring_in",
+    "check_online",
     "commands",
     "config_dir",
     "connect",
     "data_dir",
     "demo_model",
+    "engine_settings",
     "entry_of",
     "estimate",
     "events",
     "fault",
     "file_name",
+    "foretell",
     "form_of",
     "kept_free",
     "learned",
@@ -97,11 +138,13 @@ __all__ = [
     "log_path",
     "machine_facts",
     "machine_sampler",
+    "memory_bandwidth",
     "pieces",
     "read_catalogue",
     "remedy",
     "runs",
     "save",
+    "settings_path",
     "socket_path",
     "spec_of",
     "specs",

@@ -28,6 +28,8 @@ from engine.protocol.specs import (
 from engine.training import Trainer
 
 if TYPE_CHECKING:
+    from engine.adapter_works import AdapterWorks
+    from engine.batch_works import Batcher
     from engine.counting import Counter
 
 
@@ -48,6 +50,8 @@ class LoadSpec(msgspec.Struct, frozen=True):
     dtype: str = ""
     """float32, bfloat16, float16; empty: what this machine does fast."""
     quant: Quant = ""
+    kept: int = 0
+    """Bytes of memory that a growing KV cache leaves free."""
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -76,6 +80,16 @@ class ReplySpec(msgspec.Struct, frozen=True):
     """The one that `settings.adapter` names; None is the base alone."""
     begun: Begun | None = None
     """A reply that is continued or branched; what it begins with is part of its text."""
+    more_adapters: tuple[AdapterInfo, ...] = ()
+    """Those that `settings.more_adapters` names, in its order."""
+
+    @property
+    def adapters(self) -> tuple[tuple[AdapterInfo, float], ...]:
+        """All active ones with their weights; empty is the base alone."""
+        if self.adapter is None:
+            return ()
+        more = zip(self.more_adapters, self.settings.more_adapters, strict=True)
+        return ((self.adapter, self.settings.adapter_weight), *((info, part.weight) for info, part in more))
 
 
 class ReplySink(Protocol):
@@ -104,6 +118,10 @@ class ReplyResult(msgspec.Struct, frozen=True):
     """As used: the model's defaults filled in, and the seed drawn."""
     ids: tuple[int, ...] = ()
     """All tokens of the reply, special ones too, in order."""
+    peak: int = 0
+    """Bytes that the model took at most since before its load, if nothing else disturbed that; 0: unknown."""
+    memory: int = 0
+    """Bytes of weights and of the chat's cache at the end; 0: unknown."""
 
 
 class InspectSpec(msgspec.Struct, frozen=True):
@@ -128,6 +146,16 @@ class Backend(Protocol):
     @property
     def counter(self) -> Counter:
         """Its methods run in the counting thread."""
+        ...
+
+    @property
+    def batcher(self) -> Batcher:
+        """Its methods run in the batch thread."""
+        ...
+
+    @property
+    def adapters(self) -> AdapterWorks:
+        """Its methods run in the model thread or in the export thread, as they say."""
         ...
 
     def load(

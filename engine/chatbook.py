@@ -19,6 +19,7 @@ from engine.protocol.specs import ChatInfo, Message, Part
 from engine.store.base import unknown_message
 from engine.store.store import Store
 from engine.turns import sent
+from engine.vitals import Told
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,6 +126,13 @@ class Chatbook:
     async def keep_summary(self, chat: str, upto: str, text: str) -> None:
         """Store a summary of all messages up to this one."""
         await self._call(self._store(chat).keep_summary, chat, upto, text)
+
+    # --- statistics -------------------------------------------------------------------------
+
+    async def told(self, limit: int) -> list[Told]:
+        """Statistics of the newest replies, those of chats that are not saved too; newest first in each."""
+        stores = [store for store in (self._memory, self._disk) if store is not None]
+        return [row for store in stores for row in await self._call(store.told, limit)]
 
     # --- whole chats ------------------------------------------------------------------------
 

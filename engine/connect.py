@@ -69,8 +69,10 @@ async def _attach(*, workbench: bool) -> Client:
 
 
 async def _connect_in_process(*, workbench: bool) -> Client:
+    from engine import engine_env, settings
     from engine.host import Host  # the host is needed only where it runs
 
+    engine_env.apply(settings.engine_settings().env)
     host = Host()
     await host.start()
     ours, theirs = queue_pair()

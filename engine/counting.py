@@ -23,6 +23,8 @@ class Measured(msgspec.Struct, frozen=True):
     """Of the turns that are sent; above the budget when the last one alone is too long."""
     dropped: tuple[int, ...] = ()
     """Places of the turns that do not fit, oldest first."""
+    estimated: bool = False
+    """Whether the tokens are guesses."""
 
     @property
     def fits(self) -> bool:
@@ -31,7 +33,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Counter(Protocol):
-    """Counts by a model's own tokenizer and template; loads no weights. Used from one thread.
+    """Counts by a model's own tokenizer and template, or guesses; loads no weights. Used from one thread.
 
     Raises EngineError `tokenizer_broken` or `template_failed`.
     """

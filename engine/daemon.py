@@ -52,7 +52,8 @@ def start_engine() -> int:
     """Start an engine under its parent, detached from this terminal; returns the parent's pid.
 
     All three descriptors are redirected (an inherited one would keep an ssh session open) and the
-    output goes to the log. Raises EngineError `state_unwritable` when the state folder can't be used.
+    output goes to the log. Raises EngineError `state_unwritable` when the state folder can't be used, and
+    `settings_wrong` when the settings hold variables that may not be set.
     """
     log_file = paths.log_path()
     _rotate(log_file)
@@ -177,7 +178,11 @@ def _environment() -> dict[str, str]:
     root = Path(__file__).resolve().parent.parent
     if (root / "pyproject.toml").exists():
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH")]))
-    return environment
+    if not (paths.config_dir() / "settings.toml").exists():
+        return environment
+    from engine.settings import engine_settings  # only where there is something to read
+
+    return engine_settings().env | environment
 
 
 def _rotate(path: Path) -> None:

@@ -19,8 +19,12 @@ from msgspec.structs import replace
 
 from engine import VERSION, daemon, paths
 from engine.backend import Backend
+from engine.batches import Batches
 from engine.bus import Bus
 from engine.chatbook import Chatbook, new_id
+from engine.exporting import Exporting
+from engine.health import Health
+from engine.hub.hub import Hub
 from engine.inspecting import Inspecting
 from engine.lanes import Lane
 from engine.marks import Marks
@@ -34,10 +38,13 @@ from engine.protocol.specs import EngineInfo, MonitorSample, Snapshot
 from engine.replies import Replies
 from engine.runs.runner import Runner
 from engine.server import Server
+from engine.servers.naming import Naming
+from engine.serving.serving import Serving
 from engine.shelf import Shelf
 from engine.store.store import Store
 from engine.transfer import Transfer
 from engine.tree import Tree
+from engine.vitals import Machine
 from engine.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -64,18 +71,32 @@ class Host:
         self._book = Chatbook(self.bus)
         self._shelf = Shelf(self.bus, self._model_lane, self._disk_lane, self._watched)
         self._runner = Runner(self.bus, self._shelf, self._training_lane, self._disk_lane)
-        self._shelf.load_dtype = lambda: self._info.load_dtype
+        self._shelf.see(lambda: self._info.devices, lambda: self._info.load_dtype)
+        self._shelf.learned = lambda rules: self._know(fit=rules)
         self._shelf.trained = lambda: self._runner.model
-        self._replies = Replies(self.bus, self._book, self._shelf, self._runner.adapters, self._model_lane)
-        self._prompting = Prompting(self._book, self._shelf, self._model_lane)
+        self._replies = Replies(self.bus, self._book, self._shelf, self._runner.adapters)
+        self._prompting = Prompting(self._book, self._shelf)
         self._replies.prepare = self._prompting.prepared
         self._inspecting = Inspecting(
-            self._book, self._shelf, self._runner.adapters, self._model_lane, self._prompting.prepared
+            self._book, self._shelf, self._runner.adapters, self._prompting.prepared
         )
+        self._exporting = Exporting(self.bus, self._shelf, self._runner.adapters, self._model_lane)
         self._tree = Tree(self._book, self._replies)
         self._marks = Marks(self.bus, self._book)
         self._transfer = Transfer(self._book, self._default_model)
         self._intake = Intake(kept.shared)
+        self._hub = Hub(self.bus, self._shelf, self._disk_lane)
+        self._naming = Naming(self._shelf.servers, self._disk_lane, self._shelf.refresh_and_tell)
+        self._health = Health(self._book, self._shelf, self._machine)
+        self._serving = Serving(
+            self.bus,
+            self._shelf,
+            self._replies,
+            self._runner.adapters,
+            self._default_model,
+            self._health.note,
+        )
+        self._batches = Batches(self._shelf, self._replies, self._runner.adapters, self._health.note)
         self._watch = Watch(lambda: self.server.clients > 0, self._sampled)
         self._info = EngineInfo(new_id(), os.getpid(), VERSION, time.time(), host=platform.node())
         self._handlers = self._table()
@@ -92,20 +113,28 @@ class Host:
         self._watch.start()
         self._background(self._wake_backend())
         self._background(self._forget_images())
+        self._background(self._shelf.expire())
         # Before the first client: a snapshot without models would say that there are none.
         await self._shelf.refresh()
+        self._background(self._shelf.look_at_servers())
         await self._runner.open()
+        await self._hub.open()
 
     async def stop(self) -> None:
         """Keep what the replies have, close the store, let go of the lock."""
+        await self._serving.close()
+        await self._batches.close()
         await self._replies.close()
         await self._runner.close()
+        self._exporting.close()
+        await self._hub.close()
         self._watch.stop()
         await self.server.close()
         for task in self._tasks:
             task.cancel()
         await self._book.close()
         self._model_lane.close()
+        self._shelf.answering.close()
         self._prompting.close()
         self._training_lane.close()
         self._disk_lane.close()
@@ -115,11 +144,18 @@ class Host:
     @property
     def busy(self) -> bool:
         """Whether anything would be lost, or anybody would be left alone, if it ended now."""
-        return self.server.clients > 0 or self._at_work
+        return self.server.clients > 0 or self._at_work or self._serving.info() is not None
 
     @property
     def _at_work(self) -> bool:
-        return self._replies.busy or self._runner.busy
+        return (
+            self._replies.busy
+            or self._runner.busy
+            or self._hub.busy
+            or self._exporting.busy
+            or self._serving.busy
+            or self._batches.busy
+        )
 
     def idle_exit_due(self) -> bool:
         """Whether a client asked to leave once idle, and it is."""
@@ -142,6 +178,7 @@ class Host:
             return
         self._shelf.backend.set_result(backend)
         self._know(torch="ready", **facts)
+        await self._shelf.tell_rules()
 
     async def _forget_images(self) -> None:
         """Drop images that nobody holds any more."""
@@ -159,6 +196,9 @@ class Host:
     def _watched(self) -> bool:
         return self.server.workbenches > 0
 
+    def _machine(self) -> Machine:
+        return Machine(self._watch.latest, trains=bool(self._runner.model))
+
     def _sampled(self, sample: MonitorSample) -> None:
         self.bus.publish(Sampled(sample))
 
@@ -174,6 +214,8 @@ class Host:
             adapters=self._runner.adapters.infos(),
             default_model=self._default_model(),
             monitor=self._watch.latest,
+            downloads=self._hub.infos(),
+            serving=self._serving.info(),
         )
 
     def seated(self) -> None:
@@ -204,7 +246,13 @@ class Host:
             c.ShowModel: lambda q: shelf.find(q.model),
             c.LoadModel: lambda q: shelf.ready(q.model, dtype=q.dtype, quant=q.quant, evict=q.evict),
             c.UnloadModel: self._unload,
+            c.EstimateFit: shelf.estimate,
+            c.KeepFree: lambda q: shelf.keep_free(q.gib),
             c.AddFolder: lambda q: shelf.add_folder(q.path),
+            c.ListEndpoints: self._naming.listing,
+            c.AddEndpoint: self._naming.add,
+            c.RemoveEndpoint: self._naming.remove,
+            c.CheckEndpoint: self._naming.check,
             c.ListChats: book.page,
             c.SearchChats: lambda q: book.search(q.query, q.limit),
             c.ReadChat: replies.read,
@@ -242,6 +290,23 @@ class Host:
             c.StopRun: runner.stop,
             c.DeleteRun: runner.delete,
             c.ListAdapters: runner.adapters.listing,
+            c.ProveAdapter: self._exporting.prove,
+            c.ExportAdapter: self._exporting.export,
+            c.StopExport: self._exporting.stop,
+            c.UndoExport: self._exporting.undo,
+            c.SearchHub: self._hub.search,
+            c.ShowHubModel: self._hub.show,
+            c.StartDownload: self._hub.start,
+            c.CancelDownload: self._hub.cancel,
+            c.ListDownloads: self._hub.listing,
+            c.DeleteCached: self._hub.delete,
+            c.StartBatch: self._batches.start,
+            c.TakeRows: self._batches.take,
+            c.StopBatch: self._batches.stop,
+            c.ReadHealth: self._health.report,
+            c.StartServing: self._serving.start,
+            c.StopServing: self._serving.stop,
+            c.ShowServing: self._serving.show,
             c.Status: self._status,
             c.Shutdown: self._shutdown,
         }
@@ -340,7 +405,6 @@ async def _run() -> None:
     await host.leaving.wait()
     watcher.cancel()
     await host.stop()
-    paths.socket_path().unlink(missing_ok=True)
 
 
 async def _leave_when_idle(host: Host) -> None:

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from engine.backend import Begun, InspectSpec, ReplySpec
 from engine.chatbook import Chatbook
-from engine.lanes import Lane
 from engine.protocol.commands import Inspection, InspectReply
 from engine.protocol.errors import fault
 from engine.protocol.specs import ChatSettings, Message, ModelInfo
@@ -23,16 +22,13 @@ Prepared = Callable[[ReplySpec, Message, threading.Event], Awaitable[ReplySpec]]
 
 
 class Inspecting:
-    """Answers InspectReply in the model lane, in turn with the replies. Used from the loop's thread."""
+    """Answers InspectReply in the model's lane, in turn with its replies. Used from the loop's thread."""
 
-    def __init__(
-        self, book: Chatbook, shelf: Shelf, adapters: Adapters, lane: Lane, prepared: Prepared
-    ) -> None:
+    def __init__(self, book: Chatbook, shelf: Shelf, adapters: Adapters, prepared: Prepared) -> None:
         """`prepared` puts a stored summary in place of turns that did not fit, as it stood in the prompt."""
         self._book = book
         self._shelf = shelf
         self._adapters = adapters
-        self._lane = lane
         self._prepared = prepared
         self._under_way: dict[str, set[threading.Event]] = {}
 
@@ -68,9 +64,9 @@ class Inspecting:
         model = await self._ready(reply)
         ids = await self._book.ask(reply.chat, Store.ids, reply.id)
         spec = await self._spec(reply, model, Begun(ids, reply.thinking, reply.text, ends=True), cancelled)
-        backend = await self._shelf.backend
+        desk = await self._shelf.answering.desk(model)
         wanted = InspectSpec(spec, command.start, command.limit, command.top)
-        found = await self._lane.run(backend.inspect, wanted, cancelled)
+        found = await desk.lane.run(desk.answerer.inspect, wanted, cancelled)
         return found if ids else replace(found, retokenised=True)
 
     async def _ready(self, reply: Message) -> ModelInfo:
@@ -92,6 +88,6 @@ class Inspecting:
         """The reply as it was asked for, with all of it begun."""
         settings = reply.settings or ChatSettings()
         turns = tuple(map(turn_of, await self._book.sent(reply.chat, reply.parent)))
-        adapter = await self._adapters.resolve(settings.adapter, model) if settings.adapter else None
-        spec = ReplySpec(model.id, reply.chat, turns, settings, adapter, begun)
+        adapter, *more = await self._adapters.resolve_all(settings, model) or (None,)
+        spec = ReplySpec(model.id, reply.chat, turns, settings, adapter, begun, tuple(more))
         return await self._prepared(spec, reply, cancelled)

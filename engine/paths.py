@@ -24,6 +24,11 @@ def data_dir() -> Path:
     return _private(Path(platformdirs.user_data_dir(APP)))
 
 
+def cache_dir() -> Path:
+    """What can be made again. Created with mode 0700; raises EngineError `state_unwritable`."""
+    return _private(Path(platformdirs.user_cache_dir(APP)))
+
+
 def config_dir() -> Path:
     """Settings, user themes, keymap. Created with mode 0700; raises EngineError `state_unwritable`."""
     return _private(Path(platformdirs.user_config_dir(APP)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from engine.backend import Backend, ReplySpec, Turn
+from engine.backend import ReplySpec, Turn
 from engine.chat.files import with_files
 from engine.chat.window import leading_system
 from engine.chatbook import Chatbook
@@ -48,10 +48,9 @@ HEADING = "Summary of the conversation before this:"
 class Prompting:
     """Counts, measures and shortens prompts. Used from the loop's thread."""
 
-    def __init__(self, book: Chatbook, shelf: Shelf, model_lane: Lane) -> None:
+    def __init__(self, book: Chatbook, shelf: Shelf) -> None:
         self._book = book
         self._shelf = shelf
-        self._model_lane = model_lane
         self._lane = Lane("counting")
 
     def close(self) -> None:
@@ -61,8 +60,9 @@ class Prompting:
     async def count(self, command: CountTokens) -> TokenCount:
         """Tokens of a text. Raises EngineError `model_not_found`, `tokenizer_broken`."""
         model = await self._shelf.find(command.model)
-        backend = await self._shelf.backend
-        return TokenCount(await self._lane.run(backend.counter.count, model, command.text))
+        counter = await self._shelf.answering.counter(model)
+        tokens = await self._lane.run(counter.count, model, command.text)
+        return TokenCount(tokens, estimated=model.runs_on == "server")
 
     async def measure(self, command: MeasureContext) -> ContextUse:
         """What the chat's next prompt takes, with what is typed but not sent."""
@@ -73,10 +73,11 @@ class Prompting:
         turns = (*map(turn_of, messages), draft)
         seen = await self.look(model, turns, chat.settings)
         if not seen.dropped:
-            return ContextUse(seen.tokens, seen.size, seen.kept)
+            return ContextUse(seen.tokens, seen.size, seen.kept, estimated=seen.estimated)
         if chat.settings.overflow == "summarise" and model.chat:
             return await self._measure_summed_up(model, chat.settings, messages, turns, seen)
-        return ContextUse(seen.tokens, seen.size, seen.kept, _ids(messages, seen.dropped))
+        gone = _ids(messages, seen.dropped)
+        return ContextUse(seen.tokens, seen.size, seen.kept, gone, seen.estimated)
 
     async def prepared(
         self,
@@ -113,8 +114,8 @@ class Prompting:
         self, model: ModelInfo, turns: tuple[Turn, ...], settings: ChatSettings, share: float = 1.0
     ) -> Measured:
         """The prompt that these turns make, in this share of what a prompt may take."""
-        backend = await self._shelf.backend
-        return await self._lane.run(backend.counter.measure, model, turns, settings, share)
+        counter = await self._shelf.answering.counter(model)
+        return await self._lane.run(counter.measure, model, turns, settings, share)
 
     async def _measure_summed_up(
         self,
@@ -134,19 +135,19 @@ class Prompting:
         # Behind a summary, which is one turn in place of `start`, places count from there.
         moved = len(turns) - len(shorter)
         gone = tuple(place + moved for place in seen.dropped if place + moved >= start)
-        return ContextUse(plain.tokens, plain.size, seen.kept, _ids(messages, gone))
+        return ContextUse(plain.tokens, plain.size, seen.kept, _ids(messages, gone), plain.estimated)
 
     async def front(
         self, model: ModelInfo, turns: tuple[Turn, ...], last: Turn, settings: ChatSettings
     ) -> int:
         """How many of the oldest turns fit together with `last` behind them."""
-        backend = await self._shelf.backend
-        return await self._lane.run(backend.counter.front, model, turns, last, settings)
+        counter = await self._shelf.answering.counter(model)
+        return await self._lane.run(counter.front, model, turns, last, settings)
 
     async def generate(self, spec: ReplySpec, sink: SilentSink) -> str:
         """The text of a reply that nobody watches; empty when it was cut off."""
-        backend: Backend = await self._shelf.backend
-        result = await self._model_lane.run(backend.reply, spec, sink)
+        desk = await self._shelf.answering.desk(await self._shelf.find(spec.model))
+        result = await desk.lane.run(desk.answerer.reply, spec, sink)
         return result.text.strip() if result.finish in ("stop", "length") else ""
 
     async def keep(self, chat: str, upto: str, text: str) -> None:

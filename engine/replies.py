@@ -1,4 +1,7 @@
-"""The queue of replies: what is sent is stored first, then answered in order, one at a time."""
+"""The queues of replies: what is sent is stored first, then answered in order, one at a time.
+
+This machine has one queue, and so has each server: one that hangs holds up nobody else.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
+from engine.answering import queue_of
 from engine.backend import Begun, ReplySpec
 from engine.bus import Bus
 from engine.chatbook import Chatbook, new_id
-from engine.lanes import Lane
+from engine.health import told
 from engine.live import LiveReply
 from engine.pages import newest
 from engine.pictures import kept
@@ -37,6 +42,7 @@ from engine.protocol.specs import (
     Part,
     ReplyStats,
 )
+from engine.queueing import FairQueue, Visit
 from engine.reply_forms import finished, not_a_reply, placeholder, refuse_blind, unfinished, unforeseen
 from engine.runs.adapters import Adapters
 from engine.shelf import Shelf
@@ -55,22 +61,22 @@ RETRY_SECONDS = 3.0
 class Replies:
     """All replies that wait or grow. Used from the loop's thread."""
 
-    def __init__(self, bus: Bus, book: Chatbook, shelf: Shelf, adapters: Adapters, lane: Lane) -> None:
+    def __init__(self, bus: Bus, book: Chatbook, shelf: Shelf, adapters: Adapters) -> None:
         self._bus = bus
         self._book = book
         self._shelf = shelf
         self._adapters = adapters
-        self._lane = lane
         self.prepare: Prepare | None = None
         """Shortens what a reply is generated from, where its chat wants that."""
         self._live: dict[str, LiveReply] = {}
-        self._queue: asyncio.Queue[LiveReply] = asyncio.Queue()
-        self._answering: LiveReply | None = None
+        self._queues: dict[str, FairQueue] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self._answering: set[str] = set()
+        """Ids of the replies that a queue's worker is at."""
         self._cancelled: set[asyncio.Task[None]] = set()
         self.sending = asyncio.Lock()
         """Held while messages join a tree: the next one's parent is the one before."""
         self._unstored: dict[str, asyncio.Task[None]] = {}
-        self._worker = asyncio.create_task(self._work())
 
     @property
     def busy(self) -> bool:
@@ -87,7 +93,8 @@ class Replies:
         deadline = time.monotonic() + 3.0
         while self._live and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
-        self._worker.cancel()
+        for worker in self._workers:
+            worker.cancel()
         for task in self._unstored.values():
             task.cancel()
 
@@ -156,7 +163,7 @@ class Replies:
         """Let a stored, empty reply wait for its turn."""
         reply = LiveReply(message, evict=evict, begun=begun)
         self._live[message.id] = reply
-        self._queue.put_nowait(reply)
+        self._queue_for(message.model).put(reply)
 
     def stop(self, message: str) -> None:
         """End a reply and keep its text; one that waits ends at once."""
@@ -196,7 +203,7 @@ class Replies:
 
     def _stop(self, reply: LiveReply) -> None:
         """Whoever answers it notices; one that nobody answers yet ends here."""
-        waits = reply is not self._answering and not reply.cancelled.is_set()
+        waits = reply.message.id not in self._answering and not reply.cancelled.is_set()
         reply.stop()
         if waits:
             task = asyncio.create_task(self._end(reply, unfinished(reply, "cancelled")))
@@ -205,21 +212,56 @@ class Replies:
 
     # --- one after another ------------------------------------------------------------------
 
-    async def _work(self) -> None:
+    @asynccontextmanager
+    async def turn(self, model: str) -> AsyncIterator[None]:
+        """Wait for a turn between the replies, and hold the queue of this model until it is left."""
+        visit = Visit()
+        self._queue_for(model).put(visit)
+        try:
+            await visit.begun.wait()
+            yield
+        finally:
+            visit.over.set()
+
+    def _queue_for(self, model: str) -> FairQueue:
+        known = self._shelf.known(model)
+        name = queue_of(known) if known is not None else ""
+        if name not in self._queues:
+            self._queues[name] = FairQueue()
+            self._workers.append(asyncio.create_task(self._work(self._queues[name])))
+        return self._queues[name]
+
+    async def _work(self, queue: FairQueue) -> None:
         while True:
-            reply = await self._queue.get()
+            reply = await queue.get()
+            if isinstance(reply, Visit):
+                await reply.hold()
+                continue
             if reply.cancelled.is_set():  # it ended where it was stopped
                 continue
-            self._answering = reply
+            self._answering.add(reply.message.id)
             try:
-                await self._answer(reply)
+                await self._after_earlier(reply)
+                with self._shelf.alive.use(reply.message.model):
+                    await self._answer(reply)
             except EngineError as error:
                 await self._end(reply, unfinished(reply, "failed", error.info))
             except Exception as error:  # the edge of a worker: this reply fails, the next one runs
                 log.exception("a reply failed")
                 await self._end(reply, unfinished(reply, "failed", unforeseen(error)))
             finally:
-                self._answering = None
+                self._answering.discard(reply.message.id)
+
+    async def _after_earlier(self, reply: LiveReply) -> None:
+        """Wait for the replies on its path, which another queue may still be at."""
+        message = reply.message
+        if len(self._live) < 2 or message.parent is None:
+            return
+        path, _ = await self._book.path(message.chat, message.parent)
+        for earlier in path:
+            live = self._live.get(earlier.id)
+            if live is not None:
+                await _either(live.ended, reply.stopped)
 
     async def _answer(self, reply: LiveReply) -> None:
         model = await self._loaded(reply)
@@ -231,19 +273,20 @@ class Replies:
         if turns and turns[-1].images:
             refuse_blind(model)
         settings = message.settings or ChatSettings()
-        adapter = await self._adapters.resolve(settings.adapter, model) if settings.adapter else None
-        spec = ReplySpec(model.id, message.chat, turns, settings, adapter, reply.begun)
+        adapter, *more = await self._adapters.resolve_all(settings, model) or (None,)
+        spec = ReplySpec(model.id, message.chat, turns, settings, adapter, reply.begun, tuple(more))
         if self.prepare is not None:
             spec = await self.prepare(spec, message, reply.cancelled, lambda state: self._move(reply, state))
-        backend = await self._shelf.backend
+        desk = await self._shelf.answering.desk(model)
         flusher = asyncio.create_task(self._flush_often(reply))
         try:
-            result = await self._lane.run(backend.reply, spec, reply)
+            result = await desk.lane.run(desk.answerer.reply, spec, reply)
         finally:
             flusher.cancel()
             await asyncio.gather(flusher, return_exceptions=True)
             await self._flush(reply)
-        await self._end(reply, finished(reply, result), result.ids)
+        await self._end(reply, finished(reply, told(result, model)), result.ids)
+        await self._shelf.replied(model.id, result.peak, result.stats.context_used)
 
     async def _loaded(self, reply: LiveReply) -> ModelInfo | None:
         """The reply's model, loaded first where it is not; None when stopped meanwhile."""
@@ -327,3 +370,11 @@ class Replies:
                 continue
             self._unstored.pop(message.id, None)
             return
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Wait until one of these is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()

@@ -54,6 +54,7 @@ class Server:
         self._desk = desk
         self._sessions: set[Session] = set()
         self._listener: asyncio.Server | None = None
+        self._path: Path | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -71,6 +72,7 @@ class Server:
         before = os.umask(0o177)
         try:
             self._listener = await asyncio.start_unix_server(self._accept, path, limit=LINE_LIMIT)
+            self._path = path
         finally:
             os.umask(before)
 
@@ -89,8 +91,9 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening and cut every client off, after what waits for it is written."""
-        if self._listener is not None:
+        if self._listener is not None and self._path is not None:
             self._listener.close()
+            self._path.unlink(missing_ok=True)  # while the lock is held: the next engine's socket lies there
         for session in list(self._sessions):
             session.finish()
         if self._tasks:

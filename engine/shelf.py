@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 from msgspec.structs import replace
 
+from engine.answering import Answering
 from engine.backend import Backend, LoadSpec
 from engine.bus import Bus
+from engine.keep_alive import KeepAlive
 from engine.lanes import Lane
+from engine.measuring import Measuring
 from engine.models.discover import discover, find
+from engine.models.fit import weights_bytes
 from engine.models.folders import add_folder, load_folders
-from engine.models.need import HEADROOM, weights_bytes
 from engine.protocol.commands import ModelList
 from engine.protocol.errors import EngineError, ErrorInfo, fault
-from engine.protocol.events import ModelChanged, ModelLoading
-from engine.protocol.specs import ModelInfo, Quant
+from engine.protocol.events import ModelChanged, ModelGone, ModelLoading
+from engine.protocol.fit import EstimateFit, FitEstimate, FitRules
+from engine.protocol.specs import DeviceFinding, ModelInfo, Quant
+from engine.room import Room
+from engine.servers.known import Known
+from engine.settings_writing import set_number
 
 TOLD = 0.02
 """Progress of a load that is worth an event."""
@@ -37,24 +42,37 @@ class Shelf:
         """Whether a person sits at a workbench, whose model is not evicted without asking."""
         self._models: dict[str, ModelInfo] = {}
         self._loads: dict[str, tuple[asyncio.Task[ModelInfo], threading.Event]] = {}
-        self._used: dict[str, float] = {}
+        self._specs: dict[str, LoadSpec] = {}
+        """Of the loads under way."""
+        self._asked: dict[str, tuple[str, Quant]] = {}
+        """Dtype and quantisation as a model was loaded last: whoever uses it again finds it so."""
+        self.alive = KeepAlive(watched)
+        self._room = Room(disk)
+        self._measuring = Measuring(disk)
         self.trained: Callable[[], str] = lambda: ""
         """Id of the model that a run trains on, which stays whatever else is asked for."""
-        self.load_dtype: Callable[[], str] = lambda: ""
-        """What torch loads in when nothing is asked for; empty until torch has said so."""
+        self.learned: Callable[[FitRules], None] = lambda _: None
+        """Told what fit estimates go by, whenever that has changed."""
         self.backend: asyncio.Future[Backend] = asyncio.get_running_loop().create_future()
+        self.servers = Known()
+        self.answering = Answering(self.backend, lane, self.servers)
 
     # --- what there is ----------------------------------------------------------------------
 
     def infos(self) -> tuple[ModelInfo, ...]:
         return tuple(self._models.values())
 
+    def known(self, model: str) -> ModelInfo | None:
+        """A model by its id, if it was found already."""
+        return self._models.get(model)
+
     async def refresh(self) -> ModelList:
         """Look at the disk again; what is loaded keeps its state."""
         where = await self._disk.run(load_folders)
         found = await self._disk.run(discover, where)
-        kept = {m.id: m for m in self._models.values() if m.state != "available"}
-        self._models = {m.id: kept.pop(m.id, m) for m in found} | kept
+        kept = {m.id: m for m in self._models.values() if m.state != "available" and self.servers.keeps(m)}
+        here = {m.id: kept.pop(m.id, m) for m in found} | kept
+        self._models = {m.id: m for m in self.servers.models()} | here
         return ModelList(self.infos(), tuple(str(path) for path in where))
 
     async def listing(self, *, refresh: bool) -> ModelList:
@@ -64,11 +82,21 @@ class Shelf:
         return ModelList(self.infos(), tuple(str(path) for path in await self._disk.run(load_folders)))
 
     async def refresh_and_tell(self) -> ModelList:
-        """Refresh, and publish every model."""
+        """Refresh, the servers too, and publish every model."""
+        await asyncio.wrap_future(self.servers.look())
+        before = set(self._models)
         listing = await self.refresh()
         for model in listing.models:
             self._bus.publish(ModelChanged(model))
+        for gone in before - set(self._models):
+            self._bus.publish(ModelGone(gone))
         return listing
+
+    async def look_at_servers(self) -> None:
+        """Ask the servers for their models, and publish what is new."""
+        for model in await asyncio.wrap_future(self.servers.look()):
+            if model.id not in self._models:
+                self._change(model)
 
     async def add_folder(self, path: str) -> ModelList:
         """Look there too, from now on."""
@@ -81,6 +109,10 @@ class Shelf:
             await self.refresh()
         if ref in self._models:
             return self._models[ref]
+        if await asyncio.wrap_future(self.servers.may_have(ref)):
+            await self.look_at_servers()
+            if ref in self._models:
+                return self._models[ref]
         found = await self._disk.run(find, ref, list(self._models.values()))
         return self._models.setdefault(found.id, found)
 
@@ -91,27 +123,18 @@ class Shelf:
     ) -> ModelInfo:
         """The model, loaded. Joins a load that is under way. Raises EngineError with the reason.
 
-        Empty `dtype` and no `quant` take a loaded model as it is.
+        Empty `dtype` and no `quant` take a loaded model as it is, and load another one as it was last.
         """
         model = await self.find(ref)
-        self._used[model.id] = time.monotonic()
+        self.alive.used(model.id)
         if model.state == "ready" and dtype in ("", model.load_dtype) and quant in (None, model.quant):
             return model
         load = self._loads.get(model.id)
         if load is None:
-            if model.support == "unsupported":
-                raise fault("model_unsupported", f"{model.name} cannot be loaded", model.why)
-            if model.state == "ready":
-                if self._watched() and not evict:
-                    raise fault(
-                        "would_evict",
-                        f"{model.name} is loaded as {model.load_dtype}, and an open workbench uses it",
-                        remedy="Allow to load it again with --evict, or leave dtype and quantisation out",
-                    )
-                await self.unload(model.id)
-                model = self._models[model.id]
-            await self._make_room(model, dtype, evict=evict)
-            load = self._start(model, dtype, quant or "")
+            self._refuse(model, evict=evict)
+            if not dtype and quant is None:
+                dtype, quant = self._asked.get(model.id, ("", ""))
+            load = self._start(LoadSpec(model, dtype, quant or ""), evict=evict)
         # Shielded: the load belongs to all who wait for it, and ends by `unload` alone.
         return await asyncio.shield(load[0])
 
@@ -121,37 +144,80 @@ class Shelf:
         load = self._loads.get(model.id)
         if load is not None:
             load[1].set()
+        elif model.state == "ready":
+            await self._drop(model)
+
+    async def expire(self) -> None:
+        """Unload idle models, again and again, until cancelled."""
+        await self.alive.work(self._idle, self.unload)
+
+    def _idle(self) -> list[str]:
+        """Loaded models that a run does not train on and that hold memory here."""
+        loaded = (model for model in self._models.values() if model.state == "ready" and model.memory)
+        return [model.id for model in loaded if model.id != self.trained()]
+
+    def _refuse(self, model: ModelInfo, *, evict: bool) -> None:
+        """Raise EngineError where a load needs no look at the memory to be refused."""
+        if model.support == "unsupported":
+            raise fault("model_unsupported", f"{model.name} cannot be loaded", model.why)
+        if model.state != "ready":
             return
-        if model.state == "ready":
-            backend = await self.backend
-            await self._lane.run(backend.unload, model.id)
-            self._change(replace(model, state="available", memory=0, progress=0.0, load_dtype="", quant=""))
+        if model.id == self.trained():
+            raise fault(
+                "model_in_use",
+                f"A run trains on {model.name}, which is loaded as {model.load_dtype}",
+                remedy="Wait for the end of the run, or leave dtype and quantisation out",
+            )
+        if self._watched() and not evict:
+            raise fault(
+                "would_evict",
+                f"{model.name} is loaded as {model.load_dtype}, and an open workbench uses it",
+                remedy="Allow to load it again with --evict, or leave dtype and quantisation out",
+            )
 
-    def _start(
-        self, model: ModelInfo, dtype: str, quant: Quant
-    ) -> tuple[asyncio.Task[ModelInfo], threading.Event]:
+    async def _drop(self, model: ModelInfo) -> None:
+        desk = await self.answering.desk(model)
+        await desk.lane.run(desk.answerer.unload, model.id)
+        self._measuring.spoil()
+        quant = "" if model.runs_on == "torch" else model.quant  # what a file or a server holds stays known
+        self._change(replace(model, state="available", memory=0, progress=0.0, load_dtype="", quant=quant))
+
+    def _start(self, spec: LoadSpec, *, evict: bool) -> tuple[asyncio.Task[ModelInfo], threading.Event]:
         cancelled = threading.Event()
-        task = asyncio.create_task(self._load(LoadSpec(model, dtype, quant), cancelled))
+        task = asyncio.create_task(self._load(spec, cancelled, evict=evict))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._loads[model.id] = (task, cancelled)
-        return self._loads[model.id]
+        self._loads[spec.model.id] = (task, cancelled)
+        return self._loads[spec.model.id]
 
-    async def _load(self, spec: LoadSpec, cancelled: threading.Event) -> ModelInfo:
+    async def _load(self, spec: LoadSpec, cancelled: threading.Event, *, evict: bool) -> ModelInfo:
         loop, model = asyncio.get_running_loop(), spec.model
-        self._change(replace(model, state="loading", progress=0.0))
 
         def progress(fraction: float, phase: str) -> None:
             loop.call_soon_threadsafe(self._progressed, model.id, fraction, phase)
 
         try:
-            backend = await self.backend
-            loaded = await self._lane.run(backend.load, spec, progress, cancelled)
+            if model.state == "ready":
+                await self._drop(model)
+                spec = replace(spec, model=self._models[model.id])
+            elsewhere = model.runs_on == "server"
+            kept = 0 if elsewhere else await self._make_room(spec, evict=evict)
+            self._specs[model.id] = spec
+            self._change(replace(model, state="loading", progress=0.0))
+            desk = await self.answering.desk(model)
+            self._measuring.spoil()
+            loaded = await desk.lane.run(desk.answerer.load, replace(spec, kept=kept), progress, cancelled)
         except EngineError as error:
-            self._change(replace(model, state="available"), error.info)
+            if model.id in self._specs:
+                self._change(replace(spec.model, state="available"), error.info)
             raise
         finally:
             self._loads.pop(model.id, None)
+            self._specs.pop(model.id, None)
+        self._asked[model.id] = (spec.dtype, spec.quant)
+        self.alive.used(model.id)
         self._change(loaded)
+        if not (elsewhere or self.trained()):
+            await self._measuring.loaded(loaded, await self._room.facts((), plain=loaded.device == "cpu"))
         return loaded
 
     def _progressed(self, model: str, fraction: float, phase: str) -> None:
@@ -166,36 +232,55 @@ class Shelf:
 
     # --- room -------------------------------------------------------------------------------
 
-    async def _make_room(self, model: ModelInfo, dtype: str, *, evict: bool) -> None:
-        """Unload the longest unused others until the weights fit the memory that is free."""
-        need = weights_bytes(model, dtype or self.load_dtype()) + HEADROOM
-        others = sorted(
-            (
-                m
-                for m in self._models.values()
-                if m.state == "ready" and m.id not in (model.id, self.trained())
-            ),
-            key=lambda m: self._used.get(m.id, 0.0),
-        )
-        free = psutil.virtual_memory().available
-        if need > free + sum(m.memory for m in others):
+    def see(self, devices: Callable[[], tuple[DeviceFinding, ...]], load_dtype: Callable[[], str]) -> None:
+        """How this machine's GPUs and the dtype of its loads are known, once torch has said so."""
+        self._room.devices, self._room.load_dtype = devices, load_dtype
+
+    async def estimate(self, command: EstimateFit) -> FitEstimate:
+        """Whether a model would fit now, by parts."""
+        model = await self.find(command.model)
+        loaded = [other for other in self._models.values() if other.state == "ready"]
+        return await self._room.estimate(model, command.dtype, command.quant, command.context, loaded)
+
+    async def tell_rules(self) -> FitRules:
+        """Tell what fit estimates of this machine go by."""
+        rules = await self._room.rules(await self._room.facts(()))
+        self.learned(rules)
+        return rules
+
+    async def keep_free(self, gib: float | None) -> FitRules:
+        """Leave so many GiB to other programs from now on. Raises EngineError `settings_unsaved`."""
+        await self._disk.run(set_number, "kept_free", gib)
+        return await self.tell_rules()
+
+    async def replied(self, model: str, peak: int, tokens: int) -> None:
+        """A reply of this model ended: the first one after a load says what it took; see Measuring."""
+        if not self.trained() and await self._measuring.replied(model, peak, tokens):
+            await self.tell_rules()
+
+    async def _make_room(self, spec: LoadSpec, *, evict: bool) -> int:
+        """Unload the longest unused others until the model fits; returns the bytes that are kept free.
+
+        Raises EngineError `model_too_large`, and `would_evict` where a workbench is open.
+        """
+        model, trained = spec.model, self.trained()
+        loaded = [m for m in self._models.values() if m.state == "ready" and m.id != model.id]
+        others = sorted((m for m in loaded if m.id != trained), key=lambda m: self.alive.last(m.id))
+        staying = [m for m in loaded if m.id == trained]
+        plan = await self._room.plan(model, spec.dtype, spec.quant, others, staying, self._coming())
+        ask = self._watched() and not evict
+        if plan.must and ask:
+            names = " and ".join(m.name for m in plan.must)
             raise fault(
-                "model_too_large",
-                f"{model.name} does not fit: it needs about {_gib(need)}, {_gib(free)} are free",
-                remedy="Close other programs, or choose a smaller model",
+                "would_evict",
+                f"{model.name} fits only when {names} is unloaded, which an open workbench uses",
+                remedy="Allow it with --evict, or unload it first",
             )
-        for other in others:
-            if need <= free:
-                return
-            if self._watched() and not evict:
-                raise fault(
-                    "would_evict",
-                    f"{model.name} fits only when {other.name} is unloaded, which an open workbench uses",
-                    remedy="Allow it with --evict, or unload it first",
-                )
-            await self.unload(other.id)
-            free += other.memory
+        for other in plan.must if ask else plan.better:
+            await self._drop(other)
+        return plan.kept
 
-
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.1f} GiB"
+    def _coming(self) -> int:
+        """Bytes that the loads under way will still take."""
+        loads = ((spec, self._models[name]) for name, spec in self._specs.items() if name in self._models)
+        return sum(round(weights_bytes(s.model, s.dtype) * (1 - m.progress)) for s, m in loads)

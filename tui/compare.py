@@ -49,14 +49,21 @@ def plans(engine: EngineState, model: specs.ModelInfo, settings: specs.ChatSetti
     return [plan for plan in found if plan is not None and len(plan.variants) > 1]
 
 
+def _on(settings: specs.ChatSettings, adapter: str) -> specs.ChatSettings:
+    """With this adapter alone; a weight is meant for an active one."""
+    active = {each.id: each for each in settings.adapters}
+    return settings.with_adapters(active.get(adapter, specs.WeightedAdapter(adapter)))
+
+
 def _adapters(engine: EngineState, model: specs.ModelInfo, settings: specs.ChatSettings) -> Plan | None:
-    fitting = [each for each in engine.fitting(model.id) if each.id != settings.adapter]
-    fitting = [each for each in engine.fitting(model.id) if each.id == settings.adapter] + fitting
-    base = Variant(f"{model.name} alone", model.id, _with(settings, adapter=""))
-    others = [
-        Variant(f"+ {each.name}", model.id, _with(settings, adapter=each.id)) for each in fitting[: MOST - 1]
-    ]
-    return Plan("adapter", "The model alone, and with its adapters", (base, *others))
+    active = [each.id for each in settings.adapters]
+    fitting = sorted(engine.fitting(model.id), key=lambda each: each.id not in active)
+    variants = [Variant(f"{model.name} alone", model.id, settings.with_adapters())]
+    if settings.more_adapters:
+        together = engine.adapter_label(settings.adapter, settings)
+        variants.append(Variant(f"+ {together}", model.id, settings))
+    variants += [Variant(f"+ {each.name}", model.id, _on(settings, each.id)) for each in fitting]
+    return Plan("adapter", "The model alone, and with its adapters", tuple(variants[:MOST]))
 
 
 def _thinking(model: specs.ModelInfo, settings: specs.ChatSettings) -> Plan | None:
@@ -87,7 +94,7 @@ def _seeds(model: specs.ModelInfo, settings: specs.ChatSettings) -> Plan:
 
 def _models(engine: EngineState, model: specs.ModelInfo, settings: specs.ChatSettings) -> Plan:
     ready = [each for each in engine.models.values() if each.state == "ready" and each.id != model.id]
-    plain = _with(settings, adapter="")
+    plain = settings.with_adapters()
     variants = [Variant(each.name, each.id, plain) for each in (model, *ready)][:MOST]
     return Plan("models", "The models that are loaded", tuple(variants))
 

@@ -73,6 +73,11 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
+def roughly(estimated: bool) -> str:
+    """What stands before a number that is a guess."""
+    return "~" if estimated else ""
+
+
 def clock(at: float, now: float | None = None) -> str:
     """Local time of day of a Unix time: `14:02`; with the date when it is another day."""
     if not at:

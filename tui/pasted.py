@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tui.format import plural, tokens
+from tui.format import plural, roughly, tokens
 
 LINES, CHARACTERS = 8, 2_000
 """A paste of more than either becomes a chip."""
@@ -31,9 +31,9 @@ class Pastes:
         """The chip for a paste."""
         return self._new(text, "")
 
-    def counted(self, chip: str, count: int) -> str:
+    def counted(self, chip: str, count: int, *, estimated: bool = False) -> str:
         """The chip that tells its tokens too; the one without goes on to stand for the same text."""
-        return self._new(self._texts[chip], f" · {tokens(count)} tokens")
+        return self._new(self._texts[chip], f" · {roughly(estimated)}{tokens(count)} tokens")
 
     def text(self, chip: str) -> str:
         """What a chip stands for."""

@@ -59,6 +59,8 @@ def apply_run(state: EngineState, body: events.Body) -> set[Dirty]:
             return {Dirty(What.RUNS)}
         case events.AdaptersChanged():
             return take_adapters(state, body.adapters)
+        case events.ExportMoved():
+            state.exports[body.job] = (body.progress, body.phase)
     return set()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.api import specs
-from tui.format import clock, milliseconds, plural, rate, seconds, shorten
+from tui.format import clock, milliseconds, plural, rate, roughly, seconds, shorten
 from tui.state import EngineState, Turn
 
 MARKS: dict[specs.Mark, str] = {"": "", "good": "+ good", "bad": "− bad"}
@@ -43,7 +43,7 @@ def facts(turn: Turn, engine: EngineState) -> list[tuple[str, str]]:
     model = engine.model(turn.model)
     told = [
         ("Model", f"{model.name} ({model.id})" if model and model.name != model.id else turn.model),
-        ("Adapter", engine.adapter_name(turn.adapter) if turn.adapter else "none"),
+        ("Adapter", engine.adapter_label(turn.adapter, turn.settings) if turn.adapter else "none"),
         ("Made", clock(turn.created)),
         ("Version", f"{turn.version} of {turn.versions}" if turn.versions > 1 else "the only one"),
         ("Origin", _ORIGINS[turn.origin]),
@@ -77,13 +77,15 @@ def _settings(settings: specs.ChatSettings | None) -> list[tuple[str, str]]:
 def _numbers(stats: specs.ReplyStats | None) -> list[tuple[str, str]]:
     if stats is None or not stats.tokens:
         return []
-    thinking = f", {stats.thinking_tokens:,} of them thinking" if stats.thinking_tokens else ""
+    about = roughly(stats.estimated)
+    thinking = f", {about}{stats.thinking_tokens:,} of them thinking" if stats.thinking_tokens else ""
     took = f" in {seconds(stats.thinking_s)}" if stats.thinking_tokens and stats.thinking_s else ""
     reused = f", {stats.cached_tokens:,} of them reused" if stats.cached_tokens else ""
     return [
-        ("Tokens", f"{plural(stats.tokens, 'token')}{thinking}{took}"),
-        ("Prompt", f"{plural(stats.prompt_tokens, 'token')}{reused}" if stats.prompt_tokens else ""),
-        ("Speed", f"{rate(stats.tokens_per_s)}, first token after {milliseconds(stats.ttft_ms)}"),
+        ("Note", stats.note),
+        ("Tokens", f"{about}{plural(stats.tokens, 'token')}{thinking}{took}"),
+        ("Prompt", f"{about}{plural(stats.prompt_tokens, 'token')}{reused}" if stats.prompt_tokens else ""),
+        ("Speed", f"{about}{rate(stats.tokens_per_s)}, first token after {milliseconds(stats.ttft_ms)}"),
     ]
 
 

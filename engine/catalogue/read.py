@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.models.shape import Shape, Size
+from engine.models.shape import Size
+from engine.protocol.fit import Shape
 from engine.protocol.specs import ThinkingKind
 
 FILE = Path(__file__).with_name("families.toml")

@@ -105,7 +105,9 @@ def _ends(opening: str, lines: list[str]) -> bool:
 def _speaker(message: Message) -> str:
     if message.role in _SPEAKERS:
         return _SPEAKERS[message.role]
-    names = [_line(name.rpartition("/")[2]) for name in (message.model, message.adapter) if name]
+    more = message.settings.more_adapters if message.settings and message.adapter else ()
+    ids = (message.model, message.adapter, *(each.id for each in more))
+    names = [_line(name.rpartition("/")[2]) for name in ids if name]
     return " + ".join(names) or "Assistant"
 
 

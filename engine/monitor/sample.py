@@ -33,7 +33,7 @@ class Sampler:
         self._readers = tuple(gpu_readers() if readers is None else readers)
         self._engine = psutil.Process(os.getpid() if pid is None else pid)
         psutil.cpu_percent(None)
-        _, self._spent = self._usage()
+        _, _, self._spent = self._usage()
         self._at = time.monotonic()
         self._share = 0.0
 
@@ -41,7 +41,7 @@ class Sampler:
         """The machine now. Never raises for what cannot be read: such a number is 0, or None for a GPU."""
         ram, swap = psutil.virtual_memory(), psutil.swap_memory()
         now = time.monotonic()
-        rss, spent = self._usage()
+        rss, mapped, spent = self._usage()
         used = sum(max(0.0, seconds - self._spent.get(pid, 0.0)) for pid, seconds in spent.items())
         elapsed = now - self._at
         # The kernel counts CPU time in ticks of 10 ms: over a shorter stretch a share means nothing.
@@ -55,25 +55,28 @@ class Sampler:
             swap_total=swap.total,
             swap_used=swap.used,
             engine_rss=rss,
+            engine_mapped=mapped,
             cpu=min(1.0, psutil.cpu_percent(None) / 100),
             engine_cpu=self._share,
             cores=psutil.cpu_count() or 1,
             gpus=tuple(gpu for reader in self._readers for gpu in reader()),
         )
 
-    def _usage(self) -> tuple[int, dict[int, float]]:
-        """Resident bytes of the engine and its children, and the CPU seconds of each by pid."""
-        rss, spent = 0, {}
+    def _usage(self) -> tuple[int, int, dict[int, float]]:
+        """Resident bytes of the engine and its children, those of files among them, CPU seconds by pid."""
+        rss, mapped, spent = 0, 0, {}
         for process in self._processes():
             try:
                 with process.oneshot():
                     times = process.cpu_times()
-                    rss += process.memory_info().rss
+                    memory = process.memory_info()
+                    rss += memory.rss
+                    mapped += getattr(memory, "shared", 0)  # where the system tells it: on Linux
             except psutil.Error:
                 # It ended between the two looks.
                 continue
             spent[process.pid] = times.user + times.system
-        return rss, spent
+        return rss, mapped, spent
 
     def _processes(self) -> list[psutil.Process]:
         try:

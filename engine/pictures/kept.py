@@ -41,6 +41,17 @@ class Kept:
                     self._memory[image + suffix] = data
         return ImageRef(image, name, made.width, made.height)
 
+    def holds(self, made: Made) -> bool:
+        """Whether the same image is in memory already."""
+        with self._lock:
+            return hashlib.sha256(made.whole).hexdigest() in self._memory
+
+    def let_go(self, image: str) -> None:
+        """Drop an image from memory; one on the disk stays there."""
+        with self._lock:
+            for suffix in ("", _SMALL):
+                self._memory.pop(image + suffix, None)
+
     def whole(self, image: ImageRef) -> bytes:
         """PNG. Raises EngineError `image_gone`."""
         return self._read(image.id, "")

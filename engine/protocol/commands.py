@@ -6,7 +6,52 @@ from typing import ClassVar
 
 import msgspec
 
+from engine.protocol.adapters import (
+    Check,
+    ExportAdapter,
+    Exported,
+    Proof,
+    ProveAdapter,
+    StopExport,
+    UndoExport,
+)
+from engine.protocol.batch import (
+    BatchInfo,
+    Row,
+    RowAnswer,
+    RowAnswers,
+    RowTurn,
+    StartBatch,
+    StopBatch,
+    TakeRows,
+)
 from engine.protocol.command import Command, Done
+from engine.protocol.endpoints import (
+    AddEndpoint,
+    CheckEndpoint,
+    EndpointInfo,
+    EndpointList,
+    ListEndpoints,
+    RemoveEndpoint,
+)
+from engine.protocol.fit import EstimateFit, FitEstimate
+from engine.protocol.health import Finding, HealthReport, ModelHealth, ReadHealth
+from engine.protocol.hub import (
+    CachedRevision,
+    CancelDownload,
+    DeleteCached,
+    DownloadInfo,
+    DownloadList,
+    Freed,
+    HubFile,
+    HubModel,
+    HubRow,
+    HubRows,
+    ListDownloads,
+    SearchHub,
+    ShowHubModel,
+    StartDownload,
+)
 from engine.protocol.inspect import (
     Alternative,
     BranchReply,
@@ -29,6 +74,8 @@ from engine.protocol.runs import (
     StepPoint,
     TrainSpec,
 )
+from engine.protocol.serve import ServingInfo, ServingState, ShowServing, StartServing, StopServing
+from engine.protocol.settings import KeepFree
 from engine.protocol.specs import (
     Attachment,
     ChatInfo,
@@ -58,36 +105,61 @@ from engine.protocol.tree import (
 
 __all__ = [
     "AdapterList",
+    "AddEndpoint",
     "AddFolder",
     "Alternative",
     "AnswerNow",
     "AnyCommand",
+    "BatchInfo",
     "BranchReply",
+    "CachedRevision",
+    "CancelDownload",
     "ChangeChat",
     "ChatList",
     "ChatPage",
+    "Check",
     "CheckData",
+    "CheckEndpoint",
     "Command",
     "ContextUse",
     "ContinueReply",
     "CountTokens",
     "DatasetList",
+    "DeleteCached",
     "DeleteChat",
     "DeleteMessage",
     "DeleteRun",
     "Done",
+    "DownloadInfo",
+    "DownloadList",
     "EditMessage",
     "Edited",
+    "EndpointInfo",
+    "EndpointList",
+    "EstimateFit",
     "EstimateRun",
+    "ExportAdapter",
     "ExportMarked",
+    "Exported",
+    "Finding",
+    "FitEstimate",
     "ForkChat",
+    "Freed",
+    "HealthReport",
     "Hit",
     "HitList",
+    "HubFile",
+    "HubModel",
+    "HubRow",
+    "HubRows",
     "InspectReply",
     "Inspection",
+    "KeepFree",
     "ListAdapters",
     "ListChats",
     "ListDatasets",
+    "ListEndpoints",
+    "ListDownloads",
     "ListMarked",
     "ListModels",
     "ListRuns",
@@ -97,32 +169,54 @@ __all__ = [
     "MarkedList",
     "MarkedRows",
     "MeasureContext",
+    "ModelHealth",
     "ModelList",
     "NewChat",
     "Preview",
+    "Proof",
+    "ProveAdapter",
     "PutChat",
     "PutImage",
     "PutMessages",
     "ReadChat",
+    "ReadHealth",
     "ReadImage",
     "ReadRun",
     "ReadTree",
     "Regenerate",
+    "RemoveEndpoint",
+    "Row",
+    "RowAnswer",
+    "RowAnswers",
+    "RowTurn",
     "RunList",
     "RunPage",
     "SearchChats",
+    "SearchHub",
     "Send",
     "Sent",
+    "ServingInfo",
+    "ServingState",
+    "ShowHubModel",
     "ShowModel",
+    "ShowServing",
     "ShowVersion",
     "Shutdown",
+    "StartBatch",
+    "StartDownload",
     "StartRun",
+    "StartServing",
     "Status",
+    "StopBatch",
+    "StopExport",
     "StopReply",
     "StopRun",
+    "StopServing",
+    "TakeRows",
     "TokenCount",
     "TokenFact",
     "TreePage",
+    "UndoExport",
     "UnloadModel",
     "Upload",
     "Vote",
@@ -441,6 +535,7 @@ AnyCommand = (
     | LoadModel
     | UnloadModel
     | AddFolder
+    | EstimateFit
     | ListChats
     | SearchChats
     | ReadChat
@@ -450,6 +545,10 @@ AnyCommand = (
     | Send
     | Regenerate
     | StopReply
+    | ListEndpoints
+    | AddEndpoint
+    | RemoveEndpoint
+    | CheckEndpoint
     | AnswerNow
     | ListDatasets
     | CheckData
@@ -460,6 +559,10 @@ AnyCommand = (
     | StopRun
     | DeleteRun
     | ListAdapters
+    | ProveAdapter
+    | ExportAdapter
+    | StopExport
+    | UndoExport
     | ShowVersion
     | EditMessage
     | ContinueReply
@@ -478,6 +581,20 @@ AnyCommand = (
     | PutMessages
     | PutImage
     | ReadImage
+    | SearchHub
+    | ShowHubModel
+    | StartDownload
+    | CancelDownload
+    | ListDownloads
+    | DeleteCached
+    | StartBatch
+    | TakeRows
+    | StopBatch
+    | ReadHealth
+    | KeepFree
+    | StartServing
+    | StopServing
+    | ShowServing
     | Status
     | Shutdown
 )

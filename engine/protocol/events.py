@@ -8,7 +8,9 @@ from typing import ClassVar, Literal
 import msgspec
 
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.hub import DownloadInfo
 from engine.protocol.runs import AdapterInfo, PhaseMark, RunInfo, StepPoint
+from engine.protocol.serve import ServingInfo
 from engine.protocol.specs import (
     ChatInfo,
     EngineInfo,
@@ -54,6 +56,12 @@ class ModelChanged(Body, frozen=True, tag=True):
 
     model: ModelInfo
     error: ErrorInfo | None = None
+
+
+class ModelGone(Body, frozen=True, tag=True):
+    """A model is not on this machine any more."""
+
+    model: str
 
 
 class ModelLoading(Body, frozen=True, tag=True):
@@ -176,6 +184,51 @@ class AdaptersChanged(Body, frozen=True, tag=True):
     adapters: tuple[AdapterInfo, ...]
 
 
+# --- downloads ------------------------------------------------------------------------------
+
+
+class DownloadChanged(Body, frozen=True, tag=True):
+    """A download is new, or its state, its file or its error changed."""
+
+    download: DownloadInfo
+
+
+class DownloadProgress(Body, frozen=True, tag=True):
+    """How far a running download is; the whole of it, newest only."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    download: DownloadInfo
+
+    def key(self) -> str:
+        return f"DownloadProgress/{self.download.id}"
+
+
+class DownloadGone(Body, frozen=True, tag=True):
+    """A download is off the list."""
+
+    download: str
+
+
+class ExportMoved(Body, frozen=True, tag=True):
+    """Progress of an export, 0 to 1, with the phase in words."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    job: str
+    adapter: str
+    progress: float
+    phase: str = ""
+
+    def key(self) -> str:
+        return f"ExportMoved/{self.job}"
+
+
+class ServingChanged(Body, frozen=True, tag=True):
+    """The endpoint was opened or closed, or answered a request."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    serving: ServingInfo | None = None
+
+
 # --- the machine ----------------------------------------------------------------------------
 
 
@@ -187,6 +240,7 @@ class Sampled(Body, frozen=True, tag=True):
 AnyBody = (
     EngineChanged
     | ModelChanged
+    | ModelGone
     | ModelLoading
     | Notice
     | ChatChanged
@@ -202,5 +256,10 @@ AnyBody = (
     | RunMarked
     | RunGone
     | AdaptersChanged
+    | ExportMoved
+    | DownloadChanged
+    | DownloadProgress
+    | DownloadGone
+    | ServingChanged
     | Sampled
 )

@@ -10,8 +10,10 @@ from engine.protocol.command import Command
 from engine.protocol.specs import Attachment, ImageRef, Message, Part
 
 
-class TokenCount(msgspec.Struct, frozen=True):
+class TokenCount(msgspec.Struct, frozen=True, omit_defaults=True):
     tokens: int
+    estimated: bool = False
+    """Whether it is a guess: a server's tokenizer may not be at hand."""
 
 
 class CountTokens(Command, frozen=True, tag=True):
@@ -33,6 +35,8 @@ class ContextUse(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the prompt as it would be sent."""
     dropped: tuple[str, ...] = ()
     """Ids of the messages that would be left out, oldest first."""
+    estimated: bool = False
+    """Whether the tokens are guesses: a server's tokenizer may not be at hand."""
 
 
 class MeasureContext(Command, frozen=True, tag=True):

@@ -132,6 +132,14 @@ class AdapterInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     loss: float | None = None
     why: str = ""
     """One sentence when it can't be used."""
+    unverified: str = ""
+    """One sentence when its base was told by name or by shapes alone, not by the weights themselves."""
+    also: tuple[str, ...] = ()
+    """Ids of further models whose shapes it fits; none where the base is known by its weights."""
+
+    def fits(self, model: str) -> bool:
+        """Whether it can be activated on the model of this id."""
+        return bool(model) and not self.why and (self.base == model or model in self.also)
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

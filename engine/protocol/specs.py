@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.fit import FitRules, Shape
+from engine.protocol.hub import DownloadInfo
 from engine.protocol.runs import AdapterInfo, RunInfo
+from engine.protocol.serve import ServingInfo
 
 Role = Literal["system", "user", "assistant", "tool"]
 """`tool` comes with imported chats only; Qwill runs no tools."""
@@ -55,6 +59,17 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     """New tokens at most, thinking included; None means up to the context."""
 
 
+AdapterWeight = Annotated[float, msgspec.Meta(ge=0.0, le=2.0)]
+"""How strongly an adapter counts; 1 is as it was trained, 0 as without it."""
+
+
+class WeightedAdapter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the adapters that answer together."""
+
+    id: str
+    weight: AdapterWeight = 1.0
+
+
 class ChatSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything beside the messages that shapes a chat's replies."""
 
@@ -65,12 +80,27 @@ class ChatSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """Thinking tokens at most before the model is told to answer; None is no cap."""
     sampling: Sampling = Sampling()
     adapter: str = ""
-    """Id of the active adapter; empty is the base alone."""
+    """Id of the active adapter, or of the first of several; empty is the base alone."""
+    adapter_weight: AdapterWeight = 1.0
+    more_adapters: tuple[WeightedAdapter, ...] = ()
+    """Those beside the first; they mean nothing without it. See `adapters`."""
     keep_thoughts: bool = False
     """Whether earlier thoughts stay in the prompt; templates leave them out."""
     context: int | None = None
     """Tokens of prompt and reply together at most; None is the model's own."""
     overflow: Overflow = "drop"
+
+    @property
+    def adapters(self) -> tuple[WeightedAdapter, ...]:
+        """All active adapters, whose weighted changes are added up; empty is the base alone."""
+        if not self.adapter:
+            return ()
+        return (WeightedAdapter(self.adapter, self.adapter_weight), *self.more_adapters)
+
+    def with_adapters(self, *adapters: WeightedAdapter) -> ChatSettings:
+        """With just these active."""
+        first = adapters[0] if adapters else WeightedAdapter("")
+        return replace(self, adapter=first.id, adapter_weight=first.weight, more_adapters=adapters[1:])
 
 
 class ReplyStats(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,6 +119,20 @@ class ReplyStats(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the decode alone, prefill and what was there before excluded."""
     context_used: int = 0
     context_size: int = 0
+    """0: a server that does not say."""
+    estimated: bool = False
+    """Whether the counts of tokens are guesses, because a server gave none."""
+    note: str = ""
+    """One sentence where a reply is not what was asked for: it thought, though thinking is off."""
+    dtype: str = ""
+    """In which the model computed."""
+    quant: str = ""
+    """How its weights were held, as ModelInfo.quant."""
+    device: str = ""
+    threads: int = 0
+    """Of the CPU that the model used."""
+    memory: int = 0
+    """Bytes of weights and of the chat's cache at the end; 0: unknown."""
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -207,6 +251,14 @@ class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     load_dtype: str = ""
     quant: str = ""
     """How weights are held once loaded: empty is as `load_dtype`, else a `Quant`, or a GGUF file's own."""
+    note: str = ""
+    """One sentence on how a loaded one is held, where a person should know."""
+    shape: Shape | None = None
+    """Widths and layers, which the fit estimate needs; None where config.json does not tell."""
+    active: int = 0
+    """Parameters that one token passes through, of a model with experts; 0: all of them."""
+    experts: int = 0
+    """Parameters inside experts."""
 
 
 class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -232,6 +284,8 @@ class MonitorSample(msgspec.Struct, frozen=True, omit_defaults=True):
     swap_total: int = 0
     swap_used: int = 0
     engine_rss: int = 0
+    engine_mapped: int = 0
+    """Of `engine_rss`: pages of files. `ram_available` counts them, though loaded weights may be among it."""
     cpu: float = 0.0
     """0 to 1 over all cores."""
     engine_cpu: float = 0.0
@@ -267,6 +321,8 @@ class EngineInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """The GPUs of the machine, known once torch is imported."""
     load_dtype: str = ""
     """The dtype that a load takes here when none is asked for; empty until torch is imported."""
+    fit: FitRules = FitRules()
+    """What fit estimates of this machine go by."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -283,3 +339,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The newest 50."""
     adapters: tuple[AdapterInfo, ...] = ()
     monitor: MonitorSample | None = None
+    downloads: tuple[DownloadInfo, ...] = ()
+    """As ListDownloads has them."""
+    serving: ServingInfo | None = None
+    """The endpoint for other programs; None while there is none."""

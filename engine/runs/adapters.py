@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from engine.bus import Bus
 from engine.lanes import Lane
-from engine.models.adapters import CONFIG, describe_adapter, find_adapters, no_base
+from engine.models.adapters import CONFIG, describe_adapter, difference, find_adapters, no_base
 from engine.models.folders import load_folders
+from engine.models.hub_cache import cache_folder
 from engine.protocol.commands import AdapterList, ListAdapters
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.events import AdaptersChanged
 from engine.protocol.runs import AdapterInfo
-from engine.protocol.specs import ModelInfo
+from engine.protocol.specs import ChatSettings, ModelInfo
 from engine.runs.folder import runs_dir
 from engine.shelf import Shelf
+
+MOST = 4
+"""Adapters that answer together."""
+_OTHER_MODEL = "Choose the model that it was trained on"
 
 
 class Adapters:
@@ -43,11 +50,51 @@ class Adapters:
             self._found = found
             self._bus.publish(AdaptersChanged(found))
 
+    async def base_of(self, ref: str) -> str:
+        """Id of the model that an adapter fits.
+
+        Raises EngineError `adapter_unknown`, `adapter_ambiguous`, `adapter_unusable`.
+        """
+        info = await self._find(ref, "")
+        if not info.base:
+            raise fault(
+                "adapter_unusable", f"{info.name} cannot be used", info.why, f"It lies in {info.path}"
+            )
+        return info.base
+
     async def resolve(self, ref: str, model: ModelInfo) -> AdapterInfo:
         """The adapter by id, path or name, with the version that is on disk now, if it fits this model.
 
         Raises EngineError `adapter_unknown`, `adapter_ambiguous`, `adapter_unusable`, `adapter_other_base`.
         """
+        known = await self._find(ref, model.id)
+        info = await self._disk.run(describe_adapter, Path(known.path), self._shelf.infos(), known.id)
+        if info.fits(model.id):
+            return replace(info, name=known.name)
+        raise await self._disk.run(_refusal, info, model, self._shelf.infos())
+
+    async def resolve_all(self, settings: ChatSettings, model: ModelInfo) -> tuple[AdapterInfo, ...]:
+        """The active adapters of a chat in order, each as `resolve` has it.
+
+        Raises what that raises, and EngineError `adapters_too_many`, `adapter_twice`.
+        """
+        wanted = settings.adapters
+        if len(wanted) > MOST:
+            raise fault(
+                "adapters_too_many",
+                f"{len(wanted)} adapters cannot answer together",
+                f"At most {MOST} can",
+                "Leave some of them out",
+            )
+        found = [await self.resolve(each.id, model) for each in wanted]
+        for place, info in enumerate(found):
+            if info.path in (earlier.path for earlier in found[:place]):
+                raise fault(
+                    "adapter_twice", f"{info.name} is named twice", remedy="Give it one weight, up to 2"
+                )
+        return tuple(found)
+
+    async def _find(self, ref: str, model: str) -> AdapterInfo:
         known = self._called(ref, model)
         if known is None:
             await self.refresh()
@@ -58,15 +105,12 @@ class Adapters:
                 f"There is no adapter called {ref[:100]}",
                 remedy="See `qwill adapters list`, or give the whole path of an adapter's folder",
             )
-        info = await self._disk.run(describe_adapter, Path(known.path), self._shelf.infos(), known.id)
-        if info.base == model.id:
-            return info
-        raise _refusal(info, model, self._shelf.infos())
+        return known
 
-    def _called(self, ref: str, model: ModelInfo) -> AdapterInfo | None:
+    def _called(self, ref: str, model: str) -> AdapterInfo | None:
         tests = (
             [info for info in self._found if ref in (info.id, info.path)],
-            [info for info in self._found if info.name == ref and info.base == model.id],
+            [info for info in self._found if info.name == ref and info.fits(model)],
             [info for info in self._found if info.name == ref],
         )
         for matches in tests:
@@ -83,7 +127,7 @@ class Adapters:
 
 
 def _look(models: tuple[ModelInfo, ...]) -> tuple[AdapterInfo, ...]:
-    return find_adapters(runs_dir(), load_folders(), models)
+    return find_adapters(runs_dir(), load_folders(), models, cache_folder())
 
 
 def _in_folder(ref: str, models: tuple[ModelInfo, ...]) -> AdapterInfo | None:
@@ -97,7 +141,10 @@ def _in_folder(ref: str, models: tuple[ModelInfo, ...]) -> AdapterInfo | None:
 
 
 def _refusal(info: AdapterInfo, model: ModelInfo, models: tuple[ModelInfo, ...]) -> EngineError:
-    """Why an adapter cannot be activated on this model."""
+    """Why an adapter cannot be activated on this model. Reads headers."""
+    differs = difference(Path(info.path), model) if info.unverified else ""
+    if differs:
+        return fault("adapter_misfit", f"{info.name} does not fit {model.name}", differs, _OTHER_MODEL)
     if not info.base and info.why != no_base(info.base_name):
         return fault("adapter_unusable", f"{info.name} cannot be used", info.why, f"It lies in {info.path}")
     names = {known.id: known.name for known in models}

@@ -58,9 +58,16 @@ def data_hash(path: Path) -> str:
 
 
 def trainable(model: ModelInfo) -> ModelInfo:
-    """The model itself; raises EngineError `model_unsupported` or `no_chat_template`."""
+    """The model itself; raises EngineError `model_unsupported`, `not_trainable`, `no_chat_template`."""
     if model.support == "unsupported":
         raise fault("model_unsupported", f"{model.name} cannot be trained", model.why)
+    if model.runs_on != "torch":
+        raise fault(
+            "not_trainable",
+            f"{model.name} cannot be trained here",
+            "Its weights are with a server" if model.runs_on == "server" else "llama.cpp computes it",
+            "Choose the same model as a folder with safetensors files",
+        )
     if not model.chat:
         raise fault(
             "no_chat_template",

@@ -12,12 +12,13 @@ import msgspec
 
 from engine.protocol.commands import Hit
 from engine.protocol.specs import ChatInfo, Message, Part
-from engine.store import rows, search, summaries, whole
+from engine.store import health, rows, search, summaries, whole
 from engine.store.base import MEMORY, unknown_chat, unknown_message
 from engine.store.errors import spoken
 from engine.store.marks import MarkStore
 from engine.store.migrate import migrate
 from engine.store.tree import TreeStore
+from engine.vitals import Told
 
 BUSY_MS = 5000
 FORGET_AFTER = 86_400.0
@@ -179,6 +180,11 @@ class Store(TreeStore, MarkStore):
         """Store what stands for all messages up to this one."""
         with self._transaction():
             summaries.keep(self._db, chat, upto, text)
+
+    def told(self, limit: int) -> list[Told]:
+        """Statistics of the newest replies, newest first, deleted ones too."""
+        with spoken(self._path):
+            return health.read(self._db, limit)
 
     def images(self) -> frozenset[str]:
         """Ids of the images of all messages, deleted ones too: a restore brings those back."""

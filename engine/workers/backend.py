@@ -19,10 +19,11 @@ from engine.protocol.errors import fault
 from engine.protocol.inspect import Inspection
 from engine.protocol.specs import ChatSettings, ModelInfo
 from engine.workers.adapted import AdaptedModels
+from engine.workers.batch import TorchBatcher
 from engine.workers.begun import begin
+from engine.workers.claims import check_ids
 from engine.workers.counting import TokenCounter
 from engine.workers.decode import Decoding, Limits
-from engine.workers.defaults import resolve
 from engine.workers.device import (
     give_back_memory,
     is_out_of_memory,
@@ -31,12 +32,15 @@ from engine.workers.device import (
     use_threads,
 )
 from engine.workers.gate import Gate
+from engine.workers.growth import Growth
 from engine.workers.inspect import PAGE, Inspected
+from engine.workers.live_adapters import LiveAdapters
 from engine.workers.loaded import LoadedModel, load
 from engine.workers.prefix import PrefixCache, common_prefix
-from engine.workers.prompt import Prompt, switched
+from engine.workers.prompt import Prompt
 from engine.workers.sampling import Sampler
 from engine.workers.seeing import SeeingSteps
+from engine.workers.settled import settled
 from engine.workers.steps import CachedSteps, RecomputingSteps, Steps
 from engine.workers.tokens import TokenDecoder
 from engine.workers.training.trainer import TorchTrainer
@@ -66,8 +70,11 @@ class TorchBackend:
         self._serial = count(1)
         self._adapted = AdaptedModels()
         self._gate = Gate()
+        self._growth = Growth()
         self.trainer = TorchTrainer(self._models.get, self._gate)
+        self.batcher = TorchBatcher(self._models.get, self._gate)
         self.counter = TokenCounter()
+        self.adapters = LiveAdapters(self._models.get, self._adapted, self._gate)
 
     def load(
         self,
@@ -76,11 +83,13 @@ class TorchBackend:
         cancelled: threading.Event,
     ) -> ModelInfo:
         """Load a model; one of the same id is replaced only once the new one is there."""
+        self._growth.begin(spec)
         try:
             loaded = load(spec, next(self._serial), progress, cancelled)
         finally:
             give_back_memory()
-        self.unload(spec.model.id)
+        if spec.model.id in self._models:
+            self.unload(spec.model.id)
         self._models[spec.model.id] = loaded
         return loaded.info
 
@@ -93,6 +102,8 @@ class TorchBackend:
         for chat in stale:
             del self._caches[chat]
         self._adapted.forget(gone.serial)
+        self.batcher.forget(gone.serial)
+        self._growth.forget(model)
         self._inspected = None
         del gone
         give_back_memory()
@@ -111,14 +122,19 @@ class TorchBackend:
         """Generate one reply.
 
         Raises EngineError: `model_not_loaded`, `prompt_too_long`, `reply_full`, `context_full`,
-        `template_failed`, `out_of_memory`, `broken_logits`, `adapter_broken`.
+        `template_failed`, `out_of_memory`, `no_room_to_grow`, `vocabulary_mismatch`, `broken_logits`,
+        `adapter_broken`, `adapter_unscalable`, `adapter_unmixable`.
         """
         loaded = self._loaded(spec.model)
-        settings = _effective(spec, loaded)
+        settings = settled(spec, loaded)
         prompt, begun = begin(loaded.vocabulary, spec, settings, loaded.info)
+        self._room_for(loaded, spec.chat, [*prompt.ids, *begun])
         with self._running(loaded, spec, spec.chat, "writing the reply") as model:
             steps = self._steps(loaded, model, spec, spec.chat, prompt)
-            return self._generate(loaded, spec, prompt, begun, settings, steps, sink)
+            result = self._generate(loaded, spec, prompt, begun, settings, steps, sink)
+        own = self._caches.get(spec.chat)
+        held = loaded.info.memory + (own.nbytes() if own is not None else 0)
+        return replace(result, peak=self._growth.taken(spec.model), memory=held)
 
     def inspect(self, spec: InspectSpec, cancelled: threading.Event) -> Inspection:
         """Probabilities of a reply's tokens, as far as the stretch needs; see engine.workers.inspect.
@@ -127,7 +143,7 @@ class TorchBackend:
         """
         reply = spec.reply
         loaded = self._loaded(reply.model)
-        settings = _effective(reply, loaded)
+        settings = settled(reply, loaded)
         prompt, ids = begin(loaded.vocabulary, reply, settings, loaded.info, written=True)
         weights = (_weights(loaded, reply), prompt.images)
         seen = Inspected(weights, loaded.vocabulary, prompt, ids, spec.top)
@@ -152,7 +168,7 @@ class TorchBackend:
         self, loaded: LoadedModel, spec: ReplySpec, chat: str, doing: str
     ) -> Iterator[PreTrainedModel]:
         """The model that the reply runs on, for forwards over the cache of this key."""
-        model = loaded.model if spec.adapter is None else self._adapted.get(loaded, spec.adapter)
+        model = self._adapted.mixed(loaded, spec.adapters) if spec.adapters else loaded.model
         use_threads(loaded.info.parameters)
         first = self._gate.chatting() if shares_processor(model.device) else nullcontext()
         try:
@@ -223,6 +239,23 @@ class TorchBackend:
             return SeeingSteps(model, cache, boundary, eyes, prompt.images)
         return CachedSteps(model, cache, boundary)
 
+    def _room_for(self, loaded: LoadedModel, chat: str, ids: list[int]) -> None:
+        """Refuse a prompt before it is computed, when its cache would not fit or it has unknown tokens."""
+        check_ids(loaded.info.name, ids, loaded.model.get_input_embeddings())
+        if not loaded.cacheable:
+            return
+        own = self._caches.get(chat)
+        weights = sum(model.info.memory for model in self._models.values())
+        held = own.nbytes() if own is not None else 0
+
+        def drop() -> bool:
+            oldest = next((name for name in self._caches if name != chat), None)
+            if oldest is not None:
+                self.forget(oldest)
+            return oldest is not None
+
+        self._growth.make_room(loaded.info, loaded.model.device, len(ids), held, weights, drop)
+
     def _make_room(self, chat: str) -> None:
         """Forget the caches used longest ago."""
         sizes = {name: cache.nbytes() for name, cache in self._caches.items() if name != chat}
@@ -232,16 +265,10 @@ class TorchBackend:
             del self._caches[name], sizes[name]
 
 
-def _effective(spec: ReplySpec, loaded: LoadedModel) -> ChatSettings:
-    """The settings as this reply uses them: `/think` in the message, the model's defaults, a seed."""
-    settings = switched(spec.turns, spec.settings)
-    defaults = loaded.defaults.thinking if settings.think else loaded.defaults.plain
-    return replace(settings, sampling=resolve(settings.sampling, defaults))
-
-
 def _weights(loaded: LoadedModel, spec: ReplySpec) -> Hashable:
     """Names the weights that a KV cache belongs to."""
-    return (loaded.serial, spec.adapter and (spec.adapter.id, spec.adapter.version))
+    adapters = tuple((info.id, info.version, weight) for info, weight in spec.adapters)
+    return (loaded.serial, adapters)
 
 
 def _serial_of(key: Hashable) -> object:

@@ -16,7 +16,9 @@ from transformers.cache_utils import (
 )
 
 STEP = 256
-"""Tokens by which a layer's buffers grow."""
+"""Tokens by which a layer's buffers grow at least."""
+SPARE = 16
+"""Beyond 4,096 tokens they grow by this part of what they hold."""
 
 
 class GrowingLayer(DynamicLayer):
@@ -62,6 +64,13 @@ class GrowingLayer(DynamicLayer):
         self._length = max(0, self._length + tokens_to_remove)
         self._show()
 
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep only these rows of a batch."""
+        if self._buffers is not None:
+            keys, values = (buffer[indices] for buffer in self._buffers)
+            self._buffers = (keys, values)
+            self._show()
+
     def reset(self) -> None:
         self._length, self._buffers = 0, None
         self.keys = self.values = None
@@ -74,7 +83,9 @@ class GrowingLayer(DynamicLayer):
     def _reserve(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         assert self._buffers is not None
         if length > self._buffers[0].shape[-2]:
-            capacity = -(-length // STEP) * STEP
+            # In proportion, or a long chat would be copied again and again.
+            step = max(STEP, length // SPARE)
+            capacity = -(-length // step) * step
             keys, values = (_grown(buffer, capacity) for buffer in self._buffers)
             self._buffers = (keys, values)
         return self._buffers

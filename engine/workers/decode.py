@@ -89,6 +89,7 @@ class Decoding:
             tokens_per_s=self._single_steps / self._decode_s if self._decode_s > 0 else 0.0,
             context_used=self._steps.fed,
             context_size=self._limits.context,
+            threads=torch.get_num_threads(),
         )
 
     def _go_on_from(self, ids: Sequence[int]) -> Finish:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import sys
 from pathlib import Path
@@ -74,8 +75,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch or Python failed to allocate."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    words = ("not enough memory", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    words = ("not enough memory", "can't allocate memory", "cannot allocate memory")
+    # Safetensors' own error is no RuntimeError, and says it in the system's words.
+    return isinstance(error, Exception) and any(word in str(error).lower() for word in words)
 
 
 def out_of_memory(doing: str, error: BaseException) -> EngineError:
@@ -94,10 +98,10 @@ def _fast_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return True
-    return not _cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+    return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _cpu_flags() -> set[str]:
+def cpu_flags() -> set[str]:
     """Feature names out of /proc/cpuinfo: `flags` on x86, `Features` on ARM; empty elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8", "replace")

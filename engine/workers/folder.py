@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-from engine.models.headers import Broken, read_json, read_weights
+from engine.models.headers import CONFIG_LIMIT, Broken, read_json, read_weights
 from engine.protocol.errors import EngineError, fault
 
 _TOKENIZERS = (
@@ -43,13 +44,15 @@ def checked_config(folder: Path, name: str) -> dict[str, Any]:
             "Choose another model, or download this one again",
         )
     try:
-        config = read_json(folder / "config.json")
+        config = read_json(folder / "config.json", CONFIG_LIMIT)
         read_weights(folder)
     except Broken as error:
         raise _broken(name, str(error)) from error
     except OSError as error:
         raise _broken(name, f"Its folder cannot be read ({error.strerror}); make it readable") from error
     _refuse_other_formats(folder, name, config)
+    if _has_nan(config):
+        raise _broken(name, "Its config.json holds a value that is no number; download the model again")
     if not any(all((folder / file).is_file() for file in files) for files in _TOKENIZERS):
         raise fault(
             "tokenizer_missing",
@@ -70,6 +73,15 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, list):
         return [_cleaned(item) for item in value]
     return value
+
+
+def _has_nan(value: Any) -> bool:
+    """Whether a NaN stands anywhere; no model needs one, and its replies would be noise."""
+    if isinstance(value, dict):
+        return value.get("__float__") == "NaN" or any(map(_has_nan, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_nan, value))
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _refuse_other_formats(folder: Path, name: str, config: dict[str, Any]) -> None:

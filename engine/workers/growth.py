@@ -29,7 +29,7 @@ def needed(info: ModelInfo, tokens: int, held: int) -> int:
 
 
 def free_memory(device: torch.device, weights: int) -> int:
-    """Bytes that can be had now; `weights` of loaded models are not free, though their pages may be files'."""
+    """Bytes that can be had now; `weights` of loaded models are not free, though their pages may be files."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

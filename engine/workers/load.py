@@ -22,10 +22,18 @@ from transformers.utils import logging as transformers_logging
 
 from engine.models.describe import SEEING
 from engine.protocol.errors import EngineError, fault
+from engine.workers.attention import use_own_attention
+from engine.workers.claims import check_layers, check_shapes
+from engine.workers.convert import convert, stored_dtype
 from engine.workers.device import is_out_of_memory, out_of_memory
+from engine.workers.pages import SourcePages
 
 Progress = Callable[[float, str], None]
 _PAGE = 4096
+_DROPS = 200
+"""Times in a load that pages of the files are dropped, about."""
+_MOVED = 64 << 20
+"""Bytes moved to the device between two such times."""
 BRIEF = 200
 """Characters of a library's error shown to a person."""
 READ_SHARE = 0.6
@@ -75,27 +83,34 @@ def load_model(
     cancelled: threading.Event,
 ) -> PreTrainedModel:
     """The weights, on the device, for inference. Raises EngineError, `cancelled` among others."""
+    step = stepping(name, progress, cancelled)
+    pages = SourcePages(folder)
+    with in_one_sentence(name):
+        if device.type != "cpu":
+            return settle(place(folder, name, config, dtype, device, step), device, step, pages)
+        stored = stored_dtype(folder, dtype)
+        model = place(folder, name, config, stored, device, step)
+        if stored != dtype:
+            convert(model, dtype, pages, lambda share, phase: step(READ_SHARE * share, phase))
+        return settle(model, device, step, pages)
+
+
+def stepping(name: str, progress: Progress, cancelled: threading.Event) -> Progress:
+    """Progress that raises EngineError `cancelled` once the load is cancelled."""
 
     def step(fraction: float, phase: str) -> None:
         if cancelled.is_set():
             raise fault("cancelled", f"Loading {name} was cancelled")
         progress(fraction, phase)
 
+    return step
+
+
+@contextmanager
+def in_one_sentence(name: str) -> Iterator[None]:
+    """Whatever a load raises becomes an EngineError."""
     try:
-        with _tensors_reported(step), _collector_off():
-            loaded: Any = _kind(config).from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                **_attention(config),
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        model, report = loaded
-        _refuse_holes(name, report)
-        return _settle(model, device, step)
+        yield
     except EngineError:
         raise
     except Exception as error:  # transformers raises of any kind; the person gets one sentence
@@ -104,6 +119,39 @@ def load_model(
         raise fault(
             "load_failed", f"{name} cannot be loaded", _brief(error), "Download the model again"
         ) from error
+
+
+def place(
+    folder: Path,
+    name: str,
+    config: PretrainedConfig,
+    dtype: torch.dtype,
+    device: torch.device,
+    step: Progress,
+) -> PreTrainedModel:
+    """The model on the CPU with its weights mapped where the files have this dtype: nothing is read yet.
+
+    `device`: where it will compute. Raises EngineError `model_broken` before anything is read when the
+    config and the weights do not belong together.
+    """
+    step(0.0, "checking the shapes")
+    check_shapes(name, config, _kind(config), check_layers(folder, name, config))
+    with _tensors_reported(step, SourcePages(folder)), _collector_off():
+        loaded: Any = _kind(config).from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            **_attention(config),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    model, report = loaded
+    _refuse_holes(name, report)
+    use_own_attention(model, device)
+    placed: PreTrainedModel = model
+    return placed
 
 
 def weight_bytes(model: torch.nn.Module) -> int:
@@ -123,22 +171,40 @@ def _attention(config: PretrainedConfig) -> dict[str, str]:
     return {"attn_implementation": "eager"} if getattr(text, "attn_logit_softcapping", None) else {}
 
 
-def _settle(model: PreTrainedModel, device: torch.device, step: Progress) -> PreTrainedModel:
+def settle(
+    model: PreTrainedModel, device: torch.device, step: Progress, pages: SourcePages | None = None
+) -> PreTrainedModel:
     """Move to the device; on the CPU read the mapped files now, or the first reply waits for the disk."""
     model.requires_grad_(False)
     model.eval()
     if device.type != "cpu":
-        step(READ_SHARE, "moving to the device")
-        torch.nn.Module.to(model, device)
-        return model
-    parameters = list(model.parameters())
-    whole = sum(parameter.nbytes for parameter in parameters) or 1
+        return _moved(model, device, step, pages)
+    tensors = [*model.parameters(), *model.buffers()]
+    whole = sum(tensor.nbytes for tensor in tensors) or 1
     done = 0
-    for parameter in parameters:
+    for tensor in tensors:
         step(READ_SHARE + (1 - READ_SHARE) * done / whole, "reading the weights")
-        stride = max(1, _PAGE // parameter.element_size())
-        parameter.detach().reshape(-1)[::stride].sum()
-        done += parameter.nbytes
+        stride = max(1, _PAGE // tensor.element_size())
+        tensor.detach().reshape(-1)[::stride].sum()
+        done += tensor.nbytes
+    return model
+
+
+def _moved(
+    model: PreTrainedModel, device: torch.device, step: Progress, pages: SourcePages | None
+) -> PreTrainedModel:
+    """One module after another, so that what is on the device leaves the memory of the host at once."""
+    whole = sum(tensor.nbytes for tensor in model.parameters()) or 1
+    done = kept = 0
+    for module in model.modules():
+        step(READ_SHARE + (1 - READ_SHARE) * min(1.0, done / whole), "moving to the device")
+        here = sum(tensor.nbytes for tensor in module.parameters(recurse=False))
+        module._apply(lambda tensor: tensor.to(device), recurse=False)
+        done, kept = done + here, kept + here
+        if pages is not None and kept >= _MOVED:
+            pages.drop()
+            kept = 0
+    model.tie_weights()
     return model
 
 
@@ -167,11 +233,11 @@ def _collector_off() -> Iterator[None]:
 
 
 @contextmanager
-def _tensors_reported(step: Progress) -> Iterator[None]:
+def _tensors_reported(step: Progress, pages: SourcePages) -> Iterator[None]:
     """Turn transformers' progress bar over the tensors into our progress, and a place to cancel."""
 
     def hook(_factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return _Reported(args[0] if args else kwargs.get("iterable", ()), step)
+        return _Reported(args[0] if args else kwargs.get("iterable", ()), step, pages)
 
     previous = transformers_logging.set_tqdm_hook(hook)
     try:
@@ -183,14 +249,20 @@ def _tensors_reported(step: Progress) -> Iterator[None]:
 class _Reported:
     """The part of tqdm that the loader uses."""
 
-    def __init__(self, items: Iterable[Any], step: Progress) -> None:
+    def __init__(self, items: Iterable[Any], step: Progress, pages: SourcePages) -> None:
         self._items = list(items)
         self._step = step
+        self._pages = pages
 
     def __iter__(self) -> Iterator[Any]:
+        often = max(1, len(self._items) // _DROPS)
         for place, item in enumerate(self._items):
             self._step(READ_SHARE * place / len(self._items), "placing the weights")
+            if place % often == 0:
+                # What was converted to another dtype is not read again; the rest comes back when it is read.
+                self._pages.drop()
             yield item
+        self._pages.drop()
 
     def update(self, count: int = 1) -> None: ...
 

@@ -14,11 +14,13 @@ from engine.backend import LoadSpec
 from engine.chat.template import ChatTemplate
 from engine.models.describe import TESTED
 from engine.protocol.specs import ModelInfo
+from engine.workers.claims import check_vocabulary
 from engine.workers.defaults import ModelDefaults
 from engine.workers.device import device_name, dtype_name, pick_device, pick_dtype
 from engine.workers.folder import checked_config
-from engine.workers.load import build_config, load_model, weight_bytes
+from engine.workers.load import build_config, in_one_sentence, load_model, stepping
 from engine.workers.probe import agrees_with_generate
+from engine.workers.quantise import Packing, held_bytes, load_packed
 from engine.workers.vocabulary import Vocabulary, end_ids
 
 UNKNOWN_CONTEXT = 2048
@@ -38,6 +40,8 @@ class LoadedModel:
     defaults: ModelDefaults
     cacheable: bool
     """Whether our loop with a KV cache computes what `generate` does."""
+    packing: Packing | None = None
+    """How its layers were packed; None when they were not."""
 
 
 def load(
@@ -52,7 +56,15 @@ def load(
     config = build_config(checked_config(folder, asked.name), asked.name)
     template = ChatTemplate.load(folder)
     vocabulary = Vocabulary.load(folder, template, ())
-    model = load_model(folder, asked.name, config, dtype, device, progress, cancelled)
+    known = vocabulary.tokenizer.vocab_size
+    check_vocabulary(asked.name, known, config.get_text_config(decoder=True).vocab_size)
+    packing = None
+    if spec.quant:
+        step = stepping(asked.name, progress, cancelled)
+        with in_one_sentence(asked.name):
+            model, packing = load_packed(folder, asked.name, config, dtype, device, spec.quant, step)
+    else:
+        model = load_model(folder, asked.name, config, dtype, device, progress, cancelled)
     vocabulary = Vocabulary(vocabulary.tokenizer, template, end_ids(model.generation_config), vocabulary.eyes)
     tested = asked.family in TESTED or config.model_type in TESTED
     if not tested:
@@ -64,17 +76,19 @@ def load(
         asked,
         state="ready",
         progress=1.0,
-        memory=weight_bytes(model),
+        memory=held_bytes(model),
         device=device_name(device),
         load_dtype=dtype_name(dtype),
+        quant=spec.quant,
         context=asked.context or _context(model.config),
         thinking=thinking,
         chat=template is not None,
         why=asked.why if cacheable else _SLOW,
+        note=packing.why if packing else "",
         defaults=defaults.thinking,
         plain_defaults=defaults.plain,
     )
-    return LoadedModel(info, serial, model, vocabulary, defaults, cacheable)
+    return LoadedModel(info, serial, model, vocabulary, defaults, cacheable, packing)
 
 
 def _context(config: PretrainedConfig) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol
 
 import torch
 from transformers import PreTrainedModel
@@ -126,4 +127,9 @@ class RecomputingSteps:
 
 def _keeps_logits(model: PreTrainedModel) -> bool:
     """Whether the head can be applied to the last position alone."""
-    return "logits_to_keep" in inspect.signature(model.forward).parameters
+    return "logits_to_keep" in _arguments(type(model).forward)
+
+
+@cache
+def _arguments(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)

@@ -87,6 +87,12 @@ async def test_a_run_is_followed_step_by_step_and_its_adapter_answers(data: Path
     assert (with_it["adapter"], with_it["text"].strip()) == ("0001-tin", ANSWER)
     copy = shutil.copytree(adapter["path"], data.parent / "copy")
     assert (await qwill(*ASK, "-a", str(copy))).json["text"].strip() == ANSWER
+    together = (await qwill(*ASK, "-a", "tin:0.4", "-a", f"{copy}:0.6")).json
+    assert [(each["id"], each["weight"]) for each in together["adapters"]] == [
+        ("0001-tin", 0.4),
+        (str(copy), 0.6),
+    ]
+    assert together["text"].strip() == ANSWER
     without = (await qwill(*ASK, "--save")).json
     assert without["adapter"] == ""
     assert "robot" not in without["text"]

@@ -168,7 +168,9 @@ def test_tensors_that_the_files_lack_are_not_made_up(folder: Path) -> None:
 
 def test_tensors_of_another_shape(folder: Path) -> None:
     change(folder / "config.json", hidden_size=64)
-    assert refusal(folder).info.code == "load_failed"
+    error = refusal(folder).info
+    assert error.code == "model_broken"
+    assert "By its config.json model.embed_tokens.weight is" in error.detail
 
 
 @pytest.mark.parametrize("family", ["qwen99_next", "", "vit"])

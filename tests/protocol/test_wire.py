@@ -25,6 +25,7 @@ SAMPLES: dict[type, object] = {
     specs.ChatInfo: specs.ChatInfo("c"),
     specs.ReplyStats: specs.ReplyStats(tokens=1),
     specs.MonitorSample: specs.MonitorSample(gpus=(specs.GpuSample("a", "amd"),)),
+    commands.DownloadInfo: commands.DownloadInfo("d", "o/m", "main", "a" * 40),
     runs.TrainSpec: runs.TrainSpec("demo", "shipped:x"),
     runs.RunInfo: runs.RunInfo("r", runs.TrainSpec("demo", "d")),
     runs.StepPoint: runs.StepPoint(1, loss=0.5),

@@ -21,6 +21,7 @@ from tui.screens.compare import Compare
 from tui.screens.inspector import Inspector
 from tui.screens.layer import Layer
 from tui.screens.marked import Marked
+from tui.screens.model_page import ModelPage
 from tui.screens.models import Models
 from tui.screens.runs import Runs
 from tui.screens.train import Train
@@ -40,6 +41,7 @@ PLACES: dict[Where, type[DOMNode]] = {
     Where.TRAIN: Train,
     Where.RUNS: Runs,
     Where.BROWSER: Models,
+    Where.MODEL_PAGE: ModelPage,
     Where.THOUGHT: ThoughtScreen,
     Where.MARKED: Marked,
     Where.COMPARE: Compare,

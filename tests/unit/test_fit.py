@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from engine.api import HEADROOM, specs
+from engine.api import FitRules, specs
+from engine.models.fit import OVERHEAD
 from tests.support.fake_engine import DEMO, REAL, SAMPLE, snapshot
-from tui.fit import fit, pool, unused_gpu
+from tui.fit import fit, memory, pool, unused_gpu
 from tui.format import parameters
-from tui.model_rows import columns_for, rows
 from tui.reduce import from_snapshot
 from tui.state import EngineState
 
@@ -30,10 +30,25 @@ def with_gpu(gpu: specs.GpuSample, *, usable: bool, **sample: int) -> EngineStat
     return state(engine=engine, monitor=replace(SAMPLE, gpus=(gpu,), **sample))
 
 
-def test_a_load_needs_its_weights_and_headroom() -> None:
+def test_a_load_needs_its_weights_and_the_overhead_and_what_the_machine_has_taught() -> None:
     found = fit(BILLION, state())
-    assert (found.weights, found.need) == (2_000_000_000, 2_000_000_000 + HEADROOM)
+    assert (found.weights, found.need) == (2_000_000_000, 2_000_000_000 + OVERHEAD["RAM"])
     assert found.verdict == "yes"
+    taught = replace(snapshot().engine, fit=FitRules(factor=1.5))
+    assert fit(BILLION, state(engine=taught)).need == round(1.5 * found.need)
+
+
+def test_what_is_kept_free_goes_by_the_settings() -> None:
+    assert fit(BILLION, state(engine=replace(snapshot().engine, fit=FitRules(0)))).estimate.reserve == 0
+    most = replace(snapshot().engine, fit=FitRules(SAMPLE.ram_available - (1 << 30)))
+    assert fit(BILLION, state(engine=most)).verdict == "tight"
+
+
+def test_pages_of_loaded_weights_are_not_free_though_the_kernel_could_drop_them() -> None:
+    held = replace(DEMO, memory=4 << 30)
+    mapped = replace(SAMPLE, engine_mapped=6 << 30)
+    assert pool(state(monitor=SAMPLE, models=(held,))).free == SAMPLE.ram_available
+    assert memory(state(monitor=mapped, models=(held,))).free == SAMPLE.ram_available - (4 << 30)
 
 
 def test_a_machine_that_loads_in_float32_needs_twice_as_much() -> None:
@@ -67,28 +82,6 @@ def test_only_a_gpu_with_a_remedy_is_worth_a_warning() -> None:
     assert unused_gpu(with_gpu(CARD, usable=False)).name == "RTX"
     assert unused_gpu(with_gpu(CARD, usable=True)) is None
     assert unused_gpu(EngineState()) is None
-
-
-def test_rows_are_filtered_sorted_and_the_unusable_last() -> None:
-    odd = replace(REAL, id="odd", name="aaa", support="unsupported", parameters=10**12)
-    engine = state(models=(odd, DEMO, BILLION))
-
-    def named(words: str, sort: str = "name") -> list[str]:
-        return [row.model.name for row in rows(engine, words, sort, turned=False)]
-
-    assert named("") == ["demo", "Qwen3-1.7B", "aaa"]
-    assert named("", "params")[-1] == "aaa"
-    assert named("QWEN/ 1.7") == ["Qwen3-1.7B"]
-    assert named("qwen3 nothing") == []
-
-
-def test_columns_leave_from_the_least_needed_on() -> None:
-    wide = {column.id for column in columns_for(120)}
-    narrow = [column.id for column in columns_for(80)]
-    assert "support" in wide
-    assert narrow == ["params", "disk", "context", "adapters", "needs", "fits"]
-    assert [column.id for column in columns_for(40)] == ["needs", "fits"]
-    assert columns_for(20) == []
 
 
 def test_parameters_as_people_say_them() -> None:

@@ -10,8 +10,9 @@ from engine.catalogue.read import entry_of
 from engine.models import footprint
 from engine.models.fit import estimate, kinds_for, longest_context, planned, remedy
 from engine.models.machine import MIB, MachineFacts, kept_free, machine_facts
-from engine.models.shape import Shape, Size, shape_of_config, size_of_model
-from tests.support.fake_engine import REAL, SAMPLE
+from engine.models.shape import Size, experts_of_config, shape_of_config
+from engine.protocol.fit import Shape
+from tests.support.fake_engine import SAMPLE
 from tui.fit import parts
 
 GIB = 1 << 30
@@ -221,9 +222,9 @@ def test_a_config_of_a_hybrid_with_experts() -> None:
     assert found is not None
     assert (found.linear_layers, found.state, found.conv) == (3, 524_288, 32_768)
     assert found.intermediate == 1024
-    made = size_of_model(replace(REAL, parameters=10**9), config)
-    assert made.experts == 8 * 3 * 4096 * 512 * 4
-    assert made.active == 10**9 - 6 * 3 * 4096 * 512 * 4
+    one = 3 * 4096 * 512 * 4
+    assert experts_of_config(10**9, config) == (10**9 - 6 * one, 8 * one)
+    assert experts_of_config(10**9, QWEN3_8B_CONFIG) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from engine.api import (
     MachineFacts,
     Pick,
+    engine_settings,
     kept_free,
     learned,
     likely_devices,
@@ -30,7 +31,7 @@ BEST = 12
 def run(args: argparse.Namespace) -> int:
     """Print the catalogue in its own order, or with `--fits` what fits, the best first."""
     facts = machine_facts(machine_sampler().sample(), likely_devices(), bandwidth=args.bandwidth * 1e9)
-    reserve = None if args.keep_free is None else round(args.keep_free * (1 << 30))
+    reserve = engine_settings().reserve if args.keep_free is None else round(args.keep_free * (1 << 30))
     picks = _picks(args, facts, reserve)
     if args.json:
         output.say_json({"machine": output.plain(facts), "models": [plain(pick) for pick in picks]})

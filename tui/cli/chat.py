@@ -14,6 +14,7 @@ from engine.api import Client, EngineError, Target, commands, connect, events, f
 from tui.cli import chat_input, code, output
 from tui.cli.chat_start import begin
 from tui.cli.loading import load, may_evict
+from tui.cli.options import held
 from tui.cli.stream import Live, Quiet, Thoughts
 
 ENDED_WELL = ("stop", "length", "context")
@@ -21,6 +22,10 @@ ENDED_WELL = ("stop", "length", "context")
 
 def run(args: argparse.Namespace) -> int:
     """Ask what `-p` says; returns 0 when the reply ended by itself, else 1. Without `-p`, talk until left."""
+    if args.jsonl is not None:
+        from tui.cli import batch
+
+        return batch.run(args)
     if args.prompt is None and not args.json and (args.linear or sys.stdin.isatty()):
         from tui.linear.loop import run as talk
 
@@ -33,7 +38,7 @@ async def _ask(args: argparse.Namespace, prompt: str, files: tuple[specs.Attachm
     try:
         chat = await begin(client, args, save=bool(args.save))
         images = await chat_input.bring_images(client, args.images, saved=bool(args.save))
-        await load(client, chat.model, dtype=args.dtype, evict=args.evict)
+        await load(client, chat.model, dtype=args.dtype, quant=held(args), evict=args.evict)
 
         async def send(evict: bool) -> commands.Sent:
             sent: commands.Sent = await client.request(commands.Send(chat.id, prompt, evict, files, images))
@@ -133,6 +138,7 @@ def _summary(reply: specs.Message) -> dict[str, Any]:
         "thinking": reply.thinking,
         "model": reply.model,
         "adapter": reply.adapter,
+        "adapters": output.plain(reply.settings.adapters) if reply.settings else [],
         "finish_reason": reply.finish,
         "stats": {name: getattr(stats, name) for name in names},
     }

@@ -76,6 +76,7 @@ def _facts(snapshot: specs.Snapshot) -> dict[str, Any]:
         **output.plain(snapshot.engine),
         "models": [model.id for model in snapshot.models if model.state == "ready"],
         "replies": len(snapshot.live),
+        "serving": output.plain(snapshot.serving),
         "memory": snapshot.monitor.engine_rss if snapshot.monitor else None,
         "log": str(log_path()),
     }
@@ -91,6 +92,8 @@ def _rows(snapshot: specs.Snapshot) -> list[tuple[str, str]]:
         ("models", ", ".join(held) or "none loaded"),
         ("replies", f"{len(snapshot.live)} under way" if snapshot.live else "none under way"),
     ]
+    if snapshot.serving:
+        rows.append(("serving", snapshot.serving.address))
     if snapshot.monitor:
         rows.append(("memory", size(snapshot.monitor.engine_rss)))
     return [*rows, ("log", str(log_path()))]

@@ -24,7 +24,9 @@ def model_name(text: str) -> str:
     return str(path) if named_as_path or (path / "config.json").is_file() else text
 
 
-async def load(client: Client, model: str, *, dtype: str, evict: bool) -> specs.ModelInfo:
+async def load(
+    client: Client, model: str, *, dtype: str, evict: bool, quant: specs.Quant | None = None
+) -> specs.ModelInfo:
     """Load this model (id, name or folder) unless it is ready; returns it as it stands then.
 
     Raises EngineError: `model_not_found`, `would_evict` when nobody agreed, and all that fails a load.
@@ -34,7 +36,7 @@ async def load(client: Client, model: str, *, dtype: str, evict: bool) -> specs.
     async def attempt(evict: bool) -> specs.ModelInfo:
         watch = asyncio.create_task(_show_progress(client, found)) if sys.stderr.isatty() else None
         try:
-            ready: specs.ModelInfo = await client.request(commands.LoadModel(found.id, dtype, evict))
+            ready: specs.ModelInfo = await client.request(commands.LoadModel(found.id, dtype, evict, quant))
         finally:
             if watch is not None:
                 watch.cancel()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from engine.api import Client, Target, commands, connect, specs
+from engine.api import Client, Estimate, Learned, Target, commands, connect, specs
 from tui.cli import output
 from tui.cli.loading import load, model_name
+from tui.cli.options import held
+from tui.fit import SIGNS, parts, trust
 from tui.format import percent, size
 
 HEADER = ("model", "params", "on disk", "context", "thinking", "state")
+HUB = ("search", "card", "files", "pull", "downloads", "rm")
+"""Actions of `tui.cli.hub`."""
 NUMBERS = (1, 2, 3)
 """Columns that are aligned on the right."""
 
@@ -21,6 +25,14 @@ def run(args: argparse.Namespace) -> int:
         from tui.cli import catalogue
 
         return catalogue.run(args)
+    if args.action == "health":
+        from tui.cli import health
+
+        return health.run(args)
+    if args.action in HUB:
+        from tui.cli import hub
+
+        return hub.run(args)
     return asyncio.run(_run(args))
 
 
@@ -32,13 +44,15 @@ async def _run(args: argparse.Namespace) -> int:
             return 0
         name = model_name(args.name)
         if args.action == "load":
-            model = await load(client, name, dtype=args.dtype, evict=args.evict)
-            words = f"{model.id} is loaded: {size(model.memory)}, {model.load_dtype}, {model.device}."
+            model = await load(client, name, dtype=args.dtype, quant=held(args), evict=args.evict)
+            words = f"{model.id} is loaded: {size(model.memory)}, {_form(model)}, {model.device}."
+            words += f" {model.note}." if model.note else ""
             _say(model, words, as_json=args.json)
             return 0
         model = await client.request(commands.ShowModel(name))
         if args.action == "show":
-            _show(model, as_json=args.json)
+            fit = await client.request(commands.EstimateFit(model.id))
+            _show(model, fit, as_json=args.json)
         else:
             await client.request(commands.UnloadModel(model.id))
             model = await client.request(commands.ShowModel(model.id))
@@ -76,9 +90,9 @@ def _state(model: specs.ModelInfo) -> str:
     return "available" if model.support == "tested" else model.support
 
 
-def _show(model: specs.ModelInfo, *, as_json: bool) -> None:
+def _show(model: specs.ModelInfo, fit: Estimate, *, as_json: bool) -> None:
     if as_json:
-        output.say_json(output.plain(model))
+        output.say_json(output.plain(model) | {"fit": output.plain(fit)})
         return
     rows = [
         ("name", model.name),
@@ -92,11 +106,39 @@ def _show(model: specs.ModelInfo, *, as_json: bool) -> None:
         ("chat", "yes" if model.chat else "no, it completes text"),
         ("support", model.support),
         ("state", _state(model)),
-        ("loaded as", f"{model.load_dtype} on {model.device}" if model.state == "ready" else ""),
+        ("loaded as", f"{_form(model)} on {model.device}" if model.state == "ready" else ""),
+        ("", model.note if model.state == "ready" else ""),
         ("note", model.why),
         ("folder", model.path),
     ]
     output.table([row for row in rows if row[1]])
+    if model.support == "unsupported":
+        return
+    output.say("")
+    output.table([("memory", ""), *parts(fit)])
+    for line in _verdict(fit):
+        output.say(line)
+
+
+def _verdict(fit: Estimate) -> list[str]:
+    """Whether it fits and why, what would help, and how predictions came true."""
+    told = [f"{SIGNS[fit.verdict]}: {fit.why}."]
+    if fit.remedy:
+        told.append(f"{fit.remedy}.")
+    elif fit.longest > fit.context:
+        told.append(f"Up to {fit.longest:,} tokens of context fit.")
+    if fit.measured:
+        told.append(f"Last time it took {size(fit.measured)}, and {size(fit.foretold)} were foretold.")
+    if trusted := trust(Learned(fit.correction, fit.error, fit.count)):
+        told.append(f"{trusted[0].upper()}{trusted[1:]}.")
+    return told
+
+
+def _form(model: specs.ModelInfo) -> str:
+    """How the weights are held."""
+    if model.quant and model.load_dtype:
+        return f"{model.quant} computing in {model.load_dtype}"
+    return model.quant or model.load_dtype
 
 
 def _say(model: specs.ModelInfo, words: str, *, as_json: bool) -> None:

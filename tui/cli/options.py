@@ -7,6 +7,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+DTYPES = ("float32", "bfloat16", "float16")
+QUANTS = ("int8", "int4", "nf4", "bnb8")
+
 
 def add_model(parser: Any) -> None:
     """`-m`, kept as an outer level was given it; `parser` may be a group of options."""
@@ -36,6 +39,38 @@ def add_catalogue(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--bandwidth", metavar="GB/S", type=number(0), default=0.0, help="of the memory, to foretell tokens/s"
+    )
+
+
+def add_load(parser: argparse.ArgumentParser) -> None:
+    """How weights are loaded: `--dtype` and `--quant`; `held` reads the latter."""
+    parser.add_argument("--dtype", choices=DTYPES, default="", help="type to load the weights in")
+    parser.add_argument(
+        "--quant",
+        choices=("none", *QUANTS),
+        help="pack the weights: int8 and int4 on CPUs, bnb8 and nf4 with bitsandbytes; none unpacks them",
+    )
+
+
+def held(args: argparse.Namespace) -> Any:
+    """What `--quant` asks for: None is nothing, and leaves a loaded model as it is; empty is unpacked."""
+    return "" if args.quant == "none" else args.quant
+
+
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    """What `qwill chat --jsonl` takes."""
+    parser.add_argument(
+        "--jsonl",
+        metavar="FILE",
+        type=text,
+        help="answer a file of prompts: a JSON object a line with `prompt` or `messages`, and maybe `id`, "
+        "`system`, `think`, `seed`, `max_tokens` and the like; `-` is stdin",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=text, help="with --jsonl: the answers; those there are kept"
+    )
+    parser.add_argument(
+        "--batch", metavar="N", type=whole(1), default=8, help="with --jsonl: lines answered together (8)"
     )
 
 

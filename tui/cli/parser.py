@@ -7,9 +7,24 @@ import json
 import sys
 from typing import Any, NoReturn
 
-from tui.cli.options import add_catalogue, add_json, add_linear, add_model, code_block, number, text, whole
+from tui.cli.options import (
+    add_batch,
+    add_catalogue,
+    add_json,
+    add_linear,
+    add_load,
+    add_model,
+    code_block,
+    number,
+    text,
+    whole,
+)
+from tui.cli.parser_bench import add_bench_command
 from tui.cli.parser_chats import add_chats_command
+from tui.cli.parser_endpoints import add_endpoints_command
+from tui.cli.parser_hub import add_hub
 from tui.cli.parser_runs import add_runs_commands
+from tui.cli.parser_serve import add_serve_command
 
 EXAMPLES = """\
 examples:
@@ -74,12 +89,15 @@ def build_parser(*, commands: bool = True) -> Parser:
     tree = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_chat(tree.add_parser("chat", help="talk line by line, or ask once with -p"))
     add_chats_command(tree)
+    add_endpoints_command(tree)
     _add_models(tree.add_parser("models", help="list, show, load and unload models"))
     add_runs_commands(tree)
     tree.add_parser("tour", help="open the workbench with six steps to try").description = (
         "Six small steps on the demo model, each done by your own keys: the next word, thinking, a first "
         "adapter, base against adapter, memory, your own data."
     )
+    add_serve_command(tree)
+    add_bench_command(tree)
     _add_engine(tree.add_parser("engine", help="start, stop and look at the engine process"))
     return parser
 
@@ -92,6 +110,7 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-p", "--prompt", metavar="TEXT", type=text, help="what to ask; `-` reads it from stdin"
     )
+    add_batch(parser)
     parser.add_argument(
         "-f",
         "--file",
@@ -124,7 +143,16 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     _add_which_chat(parser)
     add_model(parser)
     parser.add_argument(
-        "-a", "--adapter", metavar="ADAPTER", type=text, default="", help="id, name or folder of an adapter"
+        "-a",
+        "--adapter",
+        metavar="ADAPTER[:W]",
+        type=text,
+        action="append",
+        default=[],
+        help="id, name or folder of an adapter, and its weight, 0 to 2 (1); once more for another beside it",
+    )
+    parser.add_argument(
+        "--adapter-weight", metavar="W", type=number(0, 2), help="how strongly the first adapter counts"
     )
     _add_sampling(parser)
     _add_load_options(parser)
@@ -180,10 +208,15 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     for action in (show, load, unload):
         action.add_argument("name", metavar="MODEL", type=text, help="id, name or folder")
     _add_load_options(load)
+    health = actions.add_parser("health", help="how fast the models answer here, and what slows them down")
+    health.add_argument(
+        "name", metavar="MODEL", type=text, nargs="?", help="id, name or folder; all by itself"
+    )
     catalogue = actions.add_parser("catalogue", help="models by name: what there is, and what fits here")
     add_catalogue(catalogue)
-    for action in (listing, show, load, unload, catalogue):
+    for action in (listing, show, load, unload, health, catalogue):
         add_json(action)
+    add_hub(actions)
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
@@ -202,9 +235,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_load_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16"), default="", help="type to load the weights in"
-    )
+    add_load(parser)
     parser.add_argument(
         "--evict", action="store_true", help="let a loaded model go when both do not fit, without asking"
     )

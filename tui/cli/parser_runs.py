@@ -104,11 +104,54 @@ def _add_adapters(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="all adapters, newest first")
     use = actions.add_parser("use", help="switch an adapter on in a chat, or off")
     which = use.add_mutually_exclusive_group(required=True)
-    which.add_argument("adapter", metavar="ADAPTER", type=text, nargs="?", help="id, name or folder")
+    which.add_argument(
+        "adapters",
+        metavar="ADAPTER[:W]",
+        type=text,
+        nargs="*",
+        default=[],
+        help="id, name or folder, and how strongly it counts; several answer together",
+    )
     which.add_argument("--off", action="store_true", help="answer with the base alone again")
     use.add_argument("--chat", metavar="ID", type=text, default="", help="the newest chat otherwise")
-    for action in (listing, use):
+    _add_weight(use)
+    prove = actions.add_parser("prove", help="whether an adapter changes what its model says, and how much")
+    export = actions.add_parser("export", help="write it for other programs, compared with the live model")
+    export.add_argument(
+        "--form",
+        choices=("peft", "merged", "gguf", "gguf-lora", "ollama", "vllm"),
+        required=True,
+        help="a PEFT or a merged folder, a GGUF model or LoRA file, a folder for Ollama, vLLM's command line",
+    )
+    merge = actions.add_parser("merge", help="write its base with it merged in; `export --form merged`")
+    for action in (prove, export, merge):
+        action.add_argument("adapter", metavar="ADAPTER", type=text, help="id, name or folder")
+        add_model(action)
+        _add_weight(action)
+        action.add_argument("--evict", action="store_true", help="let a loaded model go for its base")
+    prove.add_argument("-p", "--prompt", metavar="TEXT", type=text, default="", help="what to ask both")
+    for action in (export, merge):
+        action.add_argument("-o", "--output", metavar="PATH", type=text, default="", help="where to write")
+        action.add_argument(
+            "--replace", action="store_true", help="take the place of what is there, which is kept beside"
+        )
+    export.add_argument(
+        "--type", choices=("f32", "f16", "bf16", "q8_0"), default="f16", help="of a GGUF's weights (f16)"
+    )
+    export.add_argument("--name", metavar="NAME", type=text, default="", help="for Ollama or vLLM")
+    for action in (listing, use, prove, export, merge):
         add_json(action)
+
+
+def _add_weight(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--adapter-weight",
+        dest="weight",
+        metavar="W",
+        type=number(0, 2),
+        default=1.0,
+        help="how strongly it counts, 0 to 2 (1)",
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

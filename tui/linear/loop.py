@@ -12,6 +12,7 @@ from engine.api import Client, ErrorInfo, Target, connect
 from tui import slash
 from tui.cli.chat_input import attachments, bring_images
 from tui.cli.chat_start import begin
+from tui.cli.options import held
 from tui.linear import words
 from tui.linear.commands import complete, do
 from tui.linear.entry import Entered, Reader
@@ -45,7 +46,7 @@ async def _run(args: argparse.Namespace) -> int:
     reader: Reader = PlainReader(lines, paper)
     await link.open()
     try:
-        wishes = Wishes(args.dtype, args.evict, args.save is not False, args.show_thinking)
+        wishes = Wishes(args.dtype, args.evict, args.save is not False, args.show_thinking, held(args))
         chat = await begin(link.client, args, save=wishes.save)
         if _can_edit():
             reader = _editor(paper, link)

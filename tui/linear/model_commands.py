@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from engine.api import commands, runs, specs
 from tui.format import plural, size
 from tui.linear.talk import Talk
@@ -32,7 +30,8 @@ async def model(talk: Talk, argument: str) -> None:
     )
     settings = talk.chat.settings
     if settings.adapter and model.id != talk.chat.model:
-        settings = replace(settings, adapter="")  # an adapter means nothing on another model
+        # An adapter means nothing on another model.
+        settings = settings.with_adapters()
     await talk.change(model=model.id, settings=settings)
     talk.paper.say(f"{model.name} answers from the next message on.")
     talk.warm()
@@ -73,29 +72,42 @@ async def folder(talk: Talk, argument: str) -> None:
 
 async def adapter(talk: Talk, argument: str) -> None:
     from tui.cli.adapters import all_adapters, check_fit, find
+    from tui.weights import split_mix
 
     if argument.lower() in ("off", "none", "-"):
-        await _use_adapter(talk, "", "")
+        await _use_adapters(talk)
         return
     known = await all_adapters(talk.link.client)
     if argument:
         model: specs.ModelInfo = await talk.link.request(commands.ShowModel(talk.chat.model))
-        info = find(known, argument, model.id)
-        check_fit(info, model)
-        await _use_adapter(talk, info.id, info.name)
+        active = talk.chat.settings.adapters
+        parts: dict[str, specs.WeightedAdapter] = {}
+        for place, (wanted, weight) in enumerate(split_mix(argument)):
+            if not wanted and place == 0 and argument.startswith("+"):
+                parts |= {each.id: each for each in active}
+                continue
+            info = find(known, wanted or talk.chat.settings.adapter, model.id)
+            check_fit(info, model)
+            parts[info.id] = specs.WeightedAdapter(info.id, weight)
+        await _use_adapters(talk, *parts.values())
         return
-    fitting = [each for each in known if each.base == talk.chat.model and not each.why]
+    fitting = [each for each in known if each.fits(talk.chat.model)]
     if not fitting:
         talk.paper.say(f"No adapter fits {talk.name()} yet. `qwill train --data FILE` trains one.")
         return
-    rows = [_adapter_row(each, talk.chat.settings.adapter) for each in fitting[:LISTED]]
-    talk.paper.show("\n".join([*rows, "/adapter NAME switches one on, /adapter off all of them off."]))
+    ids = [each.id for each in talk.chat.settings.adapters]
+    rows = [_adapter_row(each, active=each.id in ids) for each in fitting[:LISTED]]
+    talk.paper.show(
+        "\n".join([*rows, "/adapter NAME switches one on, + NAME adds another, off takes all off."])
+    )
 
 
-def _adapter_row(info: runs.AdapterInfo, active: str) -> str:
-    return f"{info.name}: {size(info.bytes_on_disk)}{', active' if info.id == active else ''}"
+def _adapter_row(info: runs.AdapterInfo, *, active: bool) -> str:
+    return f"{info.name}: {size(info.bytes_on_disk)}{', active' if active else ''}"
 
 
-async def _use_adapter(talk: Talk, adapter: str, name: str) -> None:
-    await talk.change(settings=replace(talk.chat.settings, adapter=adapter))
-    talk.paper.say(f"{name or talk.name() + ' alone'} answers from the next message on.")
+async def _use_adapters(talk: Talk, *adapters: specs.WeightedAdapter) -> None:
+    await talk.change(settings=talk.chat.settings.with_adapters(*adapters))
+    name = await talk.adapter_name() or f"{talk.name()} alone"
+    together = "answer together" if len(adapters) > 1 else "answers"
+    talk.paper.say(f"{name} {together} from the next message on.")

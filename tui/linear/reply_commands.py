@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.api import commands, specs
-from tui.format import plural, seconds
+from tui.format import plural, roughly, seconds
 from tui.linear.talk import Talk
 
 
@@ -104,12 +104,11 @@ async def info(talk: Talk, argument: str) -> None:
     if reply is None or stats is None:
         talk.paper.say("There is no reply yet.")
         return
-    talk.paper.show(
-        "\n".join(
-            [
-                f"{talk.name(reply.model)}: {plural(stats.tokens, 'token')}, "
-                f"{stats.tokens_per_s:.1f} a second, first one after {seconds(stats.ttft_ms / 1000)}.",
-                f"Context: {stats.context_used:,} of {stats.context_size:,} tokens.",
-            ]
-        )
-    )
+    about = roughly(stats.estimated)
+    size = f" of {stats.context_size:,}" if stats.context_size else ""
+    lines = [
+        f"{talk.name(reply.model)}: {about}{plural(stats.tokens, 'token')}, "
+        f"{about}{stats.tokens_per_s:.1f} a second, first one after {seconds(stats.ttft_ms / 1000)}.",
+        f"Context: {about}{stats.context_used:,}{size} tokens.",
+    ]
+    talk.paper.show("\n".join([*lines, *([stats.note] if stats.note else [])]))

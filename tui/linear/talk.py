@@ -33,6 +33,7 @@ class Wishes:
     evict: bool = False
     save: bool = True
     show_thinking: bool = False
+    quant: specs.Quant | None = None
 
 
 class Talk:
@@ -79,12 +80,15 @@ class Talk:
             self.paper.say("/help lists the commands. Ctrl+C stops a reply, Ctrl+D leaves.")
 
     async def adapter_name(self) -> str:
-        """The active adapter's name; empty for none."""
-        wanted = self.chat.settings.adapter
-        if not wanted:
+        """The active adapters' names and weights; empty for none."""
+        active = self.chat.settings.adapters
+        if not active:
             return ""
+        from tui.weights import label
+
         found: commands.AdapterList = await self.link.request(commands.ListAdapters())
-        return next((each.name for each in found.adapters if each.id == wanted), wanted)
+        names = {each.id: each.name for each in found.adapters}
+        return label([(names.get(each.id, each.id), each.weight) for each in active])
 
     async def change(
         self,
@@ -109,9 +113,12 @@ class Talk:
 
         async def load() -> None:
             with contextlib.suppress(EngineError, EngineLost):
-                await self.link.request(commands.LoadModel(self.chat.model, self.wishes.dtype))
+                await self.link.request(self._load_command())
 
         self._warming = asyncio.create_task(load())
+
+    def _load_command(self, *, evict: bool = False) -> commands.LoadModel:
+        return commands.LoadModel(self.chat.model, self.wishes.dtype, evict, self.wishes.quant)
 
     async def last_reply(self) -> specs.Message | None:
         """The newest reply of the chat."""
@@ -218,9 +225,7 @@ class Talk:
             steps = asyncio.create_task(self._tell_load(news, name))
             try:
                 with interrupts(self._cancel_load):
-                    await self.link.request(
-                        commands.LoadModel(self.chat.model, self.wishes.dtype, evict=evict)
-                    )
+                    await self.link.request(self._load_command(evict=evict))
             except EngineError as error:
                 if error.info.code == "would_evict" and not evict:
                     question = ErrorInfo("", error.info.title, error.info.detail).sentence()

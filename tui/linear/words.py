@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.api import ErrorInfo, specs
-from tui.format import percent, plural, seconds
+from tui.format import percent, plural, roughly, seconds
 
 QUARTERS = 4
 """A load is told at each of these steps."""
@@ -20,7 +20,8 @@ def thought(stats: specs.ReplyStats | None, took: float) -> str:
     """`Thought for 1.2 s, 61 tokens.`; `took` in seconds, where the engine has not counted yet."""
     if stats is None or not stats.thinking_tokens:
         return f"Thought for {seconds(took)}."
-    return f"Thought for {seconds(stats.thinking_s or took)}, {plural(stats.thinking_tokens, 'token')}."
+    count = roughly(stats.estimated) + plural(stats.thinking_tokens, "token")
+    return f"Thought for {seconds(stats.thinking_s or took)}, {count}."
 
 
 def ended(reply: specs.Message, took: float) -> str:
@@ -30,7 +31,13 @@ def ended(reply: specs.Message, took: float) -> str:
     word = _ENDS.get(reply.finish or "stop", "Failed")
     if reply.stats is None or not reply.stats.tokens:
         return f"{word}."
-    return f"{word}, {plural(reply.stats.tokens, 'token')} in {seconds(took)}."
+    count = roughly(reply.stats.estimated) + plural(reply.stats.tokens, "token")
+    return f"{word}, {count} in {seconds(took)}.{_noted(reply.stats)}"
+
+
+def _noted(stats: specs.ReplyStats) -> str:
+    """Why a reply is not what was asked for."""
+    return f" {stats.note.rstrip('.')}." if stats.note else ""
 
 
 def lost(info: ErrorInfo) -> str:

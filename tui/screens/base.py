@@ -101,7 +101,8 @@ class Desk(Screen[None]):
         """Who wrote a reply: model and adapter."""
         model = self.state.engine.model(reply.model)
         title = model.name if model else reply.model
-        return f"{title} + {self.state.engine.adapter_name(reply.adapter)}" if reply.adapter else title
+        label = self.state.engine.adapter_label(reply.adapter, reply.settings)
+        return f"{title} + {label}" if reply.adapter else title
 
     def change_settings(self, settings: specs.ChatSettings) -> None:
         """New settings for the chat shown, whether it exists yet or not."""

@@ -23,6 +23,7 @@ from tui.link import Link, Wire
 from tui.outbox import Outbox
 from tui.prompt_history import PromptHistory
 from tui.reduce import Dirty, What
+from tui.screens.adapter_verbs import AdapterVerbs
 from tui.screens.compare_verbs import CompareVerbs
 from tui.screens.image_verbs import ImageVerbs
 from tui.screens.inspect_verbs import InspectVerbs
@@ -72,6 +73,8 @@ _MOMENTS = {
 }
 _LISTED = {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.TURN, What.RUNS, What.ADAPTERS}
 """What the left pane shows."""
+_MEASURED = {What.ENGINE, What.CHATS, What.MONITOR, What.SPEED, What.PATH, What.RUNS, What.CURVE}
+"""What the right pane shows."""
 
 
 class Workbench(
@@ -82,6 +85,7 @@ class Workbench(
     CompareVerbs,
     InspectVerbs,
     RunVerbs,
+    AdapterVerbs,
     LookVerbs,
     PromptVerbs,
     ParamVerbs,
@@ -143,6 +147,7 @@ class Workbench(
         self._gone = []
         self._counts = {}
         self._detached = []
+        self._awaited, self._ends_told = {}, {}
         self._dialled = False
         self._wake = asyncio.Event()
         self._first_link = True
@@ -223,6 +228,7 @@ class Workbench(
             if recent and self._wanted_model is None and not begun:
                 self.open_chat(recent[0].id)
         self.warm(self.state.model_id())
+        self.set_timer(PRELOAD, lambda: self.attempt(self.advise(), failed=lambda info: None))
         self.read_shown_run()
         if self.state.pending:
             self.send_pending()
@@ -257,7 +263,7 @@ class Workbench(
             self.hints.redraw()
         if kinds & _LISTED:
             self.side.redraw()
-        if kinds & {What.MONITOR, What.SPEED, What.PATH, What.RUNS, What.CURVE}:
+        if kinds & _MEASURED:
             self.monitor.redraw()
         if kinds & {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.SPEED}:
             self.measure_soon()
@@ -270,6 +276,8 @@ class Workbench(
         self._show_badge()
         self.hints.show_moment(self.moment())
         self.follow_runs(dirty)
+        if What.DOWNLOADS in kinds:
+            self.follow_downloads(dirty)
         while What.NOTICE in kinds and self.state.engine.notices:
             self.say(self.state.engine.notices.popleft().sentence(), grave=True, for_seconds=8)
 
@@ -337,6 +345,11 @@ class Workbench(
 
         self.app.push_screen(Models(self))
 
+    def action_serve(self, argument: str = "") -> None:
+        from tui.screens.serve_flow import open_serving
+
+        open_serving(self, argument)
+
     def action_marked(self, argument: str = "") -> None:
         from tui.screens.marked import Marked
 
@@ -383,6 +396,22 @@ class Workbench(
             self.delete_chat(row.id)
         elif event.verb in ("unload", "cancel") and row is not None and row.kind == "model":
             self.unload(row.id)
+        elif event.verb == "beside" and row is not None and row.kind == "adapter":
+            self.add_adapter(row.id)
+        elif row is not None and row.kind == "adapter":
+            verbs = {
+                "heavier": self.action_heavier,
+                "lighter": self.action_lighter,
+                "prove": self.action_prove_adapter,
+                "export": self.action_export_adapter,
+            }
+            if event.verb in verbs:
+                verbs[event.verb]()
+
+    def marked_adapter(self) -> str:
+        """Id of the adapter under the side pane's cursor, while that has the focus."""
+        row = self.side.row if self.focused is self.side else None
+        return row.id if row is not None and row.kind == "adapter" else ""
 
     def on_transcript_verb(self, event: Transcript.Verb) -> None:
         if event.verb == "write":

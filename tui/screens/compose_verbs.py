@@ -30,7 +30,7 @@ QUIET = 1.5
 class ComposeVerbs(ScreenVerbs, KeymapVerbs):
     """Verbs on the composer and what is attached to it."""
 
-    _counts: dict[tuple[str, specs.Attachment], int]
+    _counts: dict[tuple[str, specs.Attachment], commands.TokenCount]
     """Tokens by model and file."""
     _detached: list[specs.Attachment]
     _keeping: Timer | None = None
@@ -83,28 +83,33 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
         """Bring the line above the composer in line with the state, and have files counted."""
         files = self.state.files.get(self.state.chat, ())
         model = self.state.model_id()
-        shown = [(each.name, len(each.text.encode()), self._counts.get((model, each))) for each in files]
+        counts = [self._counts.get((model, each)) for each in files]
+        shown = [
+            (each.name, len(each.text.encode()), count.tokens if count else None)
+            for each, count in zip(files, counts, strict=True)
+        ]
+        guessed = any(count is not None and count.estimated for count in counts)
         pictures = self.state.images.get(self.state.chat, ())
         rows = [*shown, *((each.name, 0, f"{each.width}×{each.height}") for each in pictures)]
-        self.box.attachments.show(rows, armed=armed)
+        self.box.attachments.show(rows, armed=armed, estimated=guessed)
         for each in files:
             if (model, each) not in self._counts:
                 self.count(each.text, partial(self._counted, model, each))
 
-    def count(self, text: str, then: Callable[[int], None]) -> None:
+    def count(self, text: str, then: Callable[[commands.TokenCount], None]) -> None:
         """Tokens of a text for the model that answers next; nothing happens where nobody can tell."""
         if not self.link.open:
             return
 
         def told(answer: object) -> None:
             if isinstance(answer, commands.TokenCount):
-                then(answer.tokens)
+                then(answer)
 
         model = self.state.model_id()
         self.ask(commands.CountTokens(model=model, text=text), told, failed=lambda info: None)
 
-    def _counted(self, model: str, file: specs.Attachment, tokens: int) -> None:
-        self._counts[model, file] = tokens
+    def _counted(self, model: str, file: specs.Attachment, count: commands.TokenCount) -> None:
+        self._counts[model, file] = count
         self.show_files(armed=self.box.attachments.armed)
 
     def _set_files(self, chat: str, files: tuple[specs.Attachment, ...]) -> None:
@@ -300,8 +305,8 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
         """A big paste: tell its tokens on the chip."""
         chip, pastes = event.chip, self.composer.pastes
 
-        def counted(tokens: int) -> None:
-            self.composer.relabel(chip, pastes.counted(chip, tokens))
+        def counted(count: commands.TokenCount) -> None:
+            self.composer.relabel(chip, pastes.counted(chip, count.tokens, estimated=count.estimated))
 
         self.count(pastes.text(chip), counted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.api import specs
+from tui.elsewhere import can_inspect, no_inspecting
 from tui.screens.run_verbs import RunVerbs
 from tui.screens.screen_verbs import ScreenVerbs
 
@@ -12,7 +13,10 @@ class InspectVerbs(ScreenVerbs, RunVerbs):
 
     def action_inspect(self, argument: str = "") -> None:
         reply = self._reply()
-        if reply is None:
+        model = self.state.engine.model(reply.model) if reply is not None else None
+        if model is not None and not can_inspect(model):
+            self.say(no_inspecting(model))
+        elif reply is None:
             self.say("There is no reply to look into yet.")
         elif reply.live:
             self.say("This reply is still being written; Esc stops it.")

@@ -120,8 +120,9 @@ class ParamVerbs(Desk):
         if isinstance(answer, commands.TokenCount):
             model = self.state.engine.model(what[2])
             size = model.context if model is not None else 0
-            size = min(size, what[3].context or size)
-            use = commands.ContextUse(answer.tokens, size, answer.tokens)
+            cap = what[3].context or size
+            size = min(size, cap) if size else cap
+            use = commands.ContextUse(answer.tokens, size, answer.tokens, estimated=answer.estimated)
         if what != self._measured or not isinstance(use, commands.ContextUse):
             return
         self.state.engine.contexts[what[0]] = use

@@ -1,15 +1,14 @@
-"""What one can do with runs and adapters from the workbench: train, look at runs, activate, undo a start."""
+"""What one can do with runs from the workbench: train, look at runs, undo a start."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-import msgspec
-
-from engine.api import EngineError, ErrorInfo, commands, runs
+from engine.api import EngineError, commands, runs
 from tui.dirty import Dirty, What
-from tui.screens.base import Desk
+from tui.elsewhere import can_train, no_training
+from tui.screens.mix_verbs import MixVerbs
 from tui.widgets.lines import name
 from tui.widgets.run_lines import number, shown_run
 
@@ -17,8 +16,8 @@ UNDO = 10.0
 """Seconds for which a start can be undone."""
 
 
-class RunVerbs(Desk):
-    """Verbs on runs and adapters."""
+class RunVerbs(MixVerbs):
+    """Verbs on runs, and on the adapters that they make."""
 
     _started: runs.RunInfo | None = None
     _started_at = 0.0
@@ -28,7 +27,15 @@ class RunVerbs(Desk):
         raise NotImplementedError
 
     def action_train(self, argument: str = "") -> None:
-        self.open_train(runs.TrainSpec(self.state.model_id(), argument))
+        model = self.state.model()
+        if model is None or can_train(model):
+            self.open_train(runs.TrainSpec(self.state.model_id(), argument))
+            return
+        bases = [each for each in self.state.engine.models.values() if can_train(each) and each.chat]
+        bases.sort(key=lambda each: each.state != "ready")
+        if bases:
+            self.open_train(runs.TrainSpec(bases[0].id, argument))
+        self.say(no_training(model), for_seconds=10)
 
     def open_train(self, spec: runs.TrainSpec) -> None:
         """The form, filled in with a spec; what the spec leaves open is chosen."""
@@ -117,79 +124,9 @@ class RunVerbs(Desk):
             return
         self.app.bell()
         if run.state == "done":
+            self._last = ()  # F8 takes the new one now
             loss = f" · loss {number(run.loss)}" if run.loss is not None else ""
             words = f"{name(run.name)} is done{loss} · F8 activates it"
         else:
             words = f"{name(run.name)} failed. {run.error.sentence() if run.error else ''} F3 shows it."
         self.say(words, grave=run.state == "failed", for_seconds=15)
-
-    # --- adapters ---------------------------------------------------------------------------
-
-    def action_toggle_adapter(self, argument: str = "") -> None:
-        active = self.state.settings().adapter
-        if argument:
-            self._use_by_word(argument)
-            return
-        if active:
-            self.use_adapter("")
-            return
-        fitting = self.state.engine.fitting(self.state.model_id())
-        if fitting:
-            self.use_adapter(fitting[0].id)
-        else:
-            model = self.state.model()
-            title = name(model.name) if model else "this model"
-            self.say(f"No adapter fits {title} yet. F4 trains one.")
-
-    def toggle_adapter(self, adapter_id: str) -> None:
-        """Activate this adapter in the chat shown; take it off where it is the active one."""
-        adapter = self.state.engine.adapters.get(adapter_id)
-        if adapter is None:
-            self.say("This adapter is not there any more.", grave=True)
-        elif self.state.settings().adapter == adapter_id and adapter.base == self.state.model_id():
-            self.use_adapter("")
-        elif adapter.base != self.state.model_id() or adapter.why:
-            self.fail(self._misfit(adapter))
-        else:
-            self.use_adapter(adapter_id)
-
-    def use_adapter(self, adapter_id: str) -> None:
-        """Answer with this adapter from the next message on; empty is the base alone."""
-        settings = self.state.settings()
-        off = self.state.engine.adapter_name(settings.adapter)
-        self.change_settings(msgspec.structs.replace(settings, adapter=adapter_id))
-        self.mark(What.ADAPTERS, What.ENGINE)
-        if adapter_id:
-            words = f"{name(self.state.engine.adapter_name(adapter_id))} answers from the next message on."
-        else:
-            words = f"{name(off)} is off." if off else "No adapter is active."
-        self.say(f"{words} F8 switches back.", for_seconds=5)
-
-    def _use_by_word(self, wanted: str) -> None:
-        if wanted.lower() in ("off", "none", "-"):
-            self.use_adapter("")
-            return
-        known = list(self.state.engine.adapters.values())
-        known.sort(key=lambda each: (each.base != self.state.model_id(), -each.created))
-        exact = [each for each in known if wanted in (each.id, each.name)]
-        close = [each for each in known if wanted.lower() in each.name.lower()]
-        found = exact or close
-        if not found:
-            self.say(f"No adapter is called {name(wanted)}. F3 lists the runs.", grave=True)
-        elif found[0].base != self.state.model_id() or found[0].why:
-            self.fail(self._misfit(found[0]))
-        else:
-            self.use_adapter(found[0].id)
-
-    def _misfit(self, adapter: runs.AdapterInfo) -> ErrorInfo:
-        """Why an adapter cannot answer in this chat."""
-        if adapter.why:
-            return ErrorInfo("adapter_unusable", f"{adapter.name} cannot be used", adapter.why)
-        base, model = self.state.engine.model(adapter.base), self.state.model()
-        title = base.name if base else adapter.base_name or "another model"
-        return ErrorInfo(
-            "adapter_other_base",
-            f"{adapter.name} was trained on {title}, not on {model.name if model else self.state.model_id()}",
-            "An adapter means nothing on other weights",
-            f"Ctrl+L switches the chat to {title}",
-        )

@@ -185,8 +185,8 @@ class Runs(Layer):
             self._trash.append(run)
             self.say(f"Deleted {name(run.name)} and its adapter. z brings them back.", for_seconds=10)
 
-        if self.state.settings().adapter == run.adapter and run.adapter:
-            self.desk.use_adapter("")
+        if run.adapter and run.adapter in [each.id for each in self.state.settings().adapters]:
+            self.desk.drop_adapter(run.adapter)
         self.desk.ask(commands.DeleteRun(run=run.id), deleted, failed=self._failed)
 
     def action_undo_run(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.api import commands
-from tui.format import plural, seconds
+from tui.format import plural, roughly, seconds
 from tui.screens.copy_verbs import CopyVerbs
 from tui.widgets.transcript import Transcript
 
@@ -37,7 +37,8 @@ class ThoughtVerbs(CopyVerbs):
         chosen, engine = turn.id, self.state.engine
         stats = turn.stats
         numbers = [seconds(stats.thinking_s)] if stats and stats.thinking_s else []
-        numbers += [plural(stats.thinking_tokens, "token")] if stats and stats.thinking_tokens else []
+        if stats and stats.thinking_tokens:
+            numbers.append(roughly(stats.estimated) + plural(stats.thinking_tokens, "token"))
 
         def read() -> str:
             known = engine.turns.get(chosen)

@@ -17,6 +17,7 @@ from engine.api import ErrorInfo, commands, runs
 from tui.actions import Moment, Where
 from tui.bindings import bindings
 from tui.dirty import What
+from tui.elsewhere import can_train
 from tui.format import plural
 from tui.screens.layer import Layer
 from tui.text import clean
@@ -140,7 +141,8 @@ class Train(Layer):
 
     def _make_fields(self, spec: runs.TrainSpec) -> None:
         say = texts(spec)
-        models = [(m.id, self._model_words(m.id)) for m in self.state.engine.models.values() if m.chat]
+        bases = [model for model in self.state.engine.models.values() if model.chat and can_train(model)]
+        models = [(model.id, self._model_words(model.id)) for model in bases]
         self.model_field = ChoiceField("model", models, spec.model, wide=True)
         self.targets_field = ChoiceField("targets", list(TARGETS.items()), spec.targets)
         wide, auto = ("data", "name"), {"steps": "auto", "rate": "auto", "name": auto_name(spec)}

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
+import psutil
 import torch
+from msgspec.structs import replace
 from transformers import PreTrainedModel
 
+from engine.backend import LoadSpec
 from engine.protocol.errors import fault
 from engine.protocol.specs import ModelInfo
-from engine.workers.loaded import LoadedModel
+from engine.workers.device import pick_device, pick_dtype
+from engine.workers.loaded import LoadedModel, load
 from engine.workers.training.labels import Labeller
 from engine.workers.vocabulary import Vocabulary
+
+HEADROOM = 512 << 20
+"""Bytes left free beside a run's own weights, for its activations and the rest of the machine."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,24 @@ class Base:
     @property
     def device(self) -> torch.device:
         return self.pristine.device
+
+
+def own_base(packed: ModelInfo, cancelled: threading.Event) -> LoadedModel:
+    """Whole weights for one run beside the packed ones that the chat keeps, which have no gradients.
+
+    Raises EngineError `run_too_large` when both do not fit, and all that fails a load.
+    """
+    asked = replace(packed, state="available", memory=0, quant="", load_dtype="", note="")
+    need = packed.parameters * pick_dtype("", pick_device()).itemsize + HEADROOM
+    free = psutil.virtual_memory().available
+    if pick_device().type == "cpu" and need > free:
+        raise fault(
+            "run_too_large",
+            f"{packed.name} is loaded as {packed.quant}, and a run needs its whole weights beside it",
+            f"They take {need / (1 << 30):.1f} GiB, and {free / (1 << 30):.1f} GiB are free",
+            "Load the model with --quant none, or close other programs",
+        )
+    return load(LoadSpec(asked), 0, lambda _fraction, _phase: None, cancelled)
 
 
 def labeller(vocabulary: Vocabulary, info: ModelInfo) -> Labeller:

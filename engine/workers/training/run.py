@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.data.read import usable_rows
 from engine.data.split import split
+from engine.models.adapter_fit import vocabulary_mark
 from engine.models.fingerprint import fingerprint
 from engine.protocol.errors import fault
 from engine.protocol.runs import StepPoint, TrainSpec
@@ -203,6 +204,7 @@ class Run:
             "loss": self._eval_loss if self._eval_loss is not None else self._loss,
             "base": self._job.model.id,
             "base_fingerprint": fingerprint(Path(self._job.model.path)),
+            "vocabulary": vocabulary_mark(Path(self._job.model.path)),
         }
 
     def _card(self, step: int) -> str:

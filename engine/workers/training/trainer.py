@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from engine.chat.template import ChatTemplate
-from engine.protocol.errors import fault
+from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import Estimate, TrainSpec
 from engine.protocol.specs import ModelInfo
 from engine.training import RunJob, RunOutcome, RunSink
@@ -26,7 +26,7 @@ from engine.workers.gate import Gate
 from engine.workers.load import build_config
 from engine.workers.loaded import LoadedModel
 from engine.workers.training import estimate as fit
-from engine.workers.training.base import Base, labeller
+from engine.workers.training.base import Base, labeller, own_base
 from engine.workers.vocabulary import Vocabulary, end_ids
 
 _WIDTHS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 2}
@@ -53,7 +53,7 @@ class TorchTrainer:
         steps = step_count(spec, len(lesson.train))
         device = pick_device()
         dtype = pick_dtype("", device)
-        loaded = self._loaded(model.id)
+        loaded = self._whole(model.id)
         base_bytes = loaded.info.memory if loaded else model.parameters * _WIDTHS[dtype]
         longest = max(len(example.ids) for example in lesson.train + lesson.held)
         text = config.get_text_config(decoder=True)
@@ -76,7 +76,14 @@ class TorchTrainer:
             raise fault("model_not_loaded", f"{job.model.name} is not loaded", remedy="Start the run again")
         use_threads(job.model.parameters)
         try:
+            if loaded.info.quant:
+                sink.phase("load")
+                loaded = own_base(loaded.info, sink.stopped)
             return Run(job, Base.of(loaded), sink, self._gate).run(save_on_stop)
+        except EngineError as error:
+            if error.info.code == "cancelled":  # stopped while its own weights were loading
+                return RunOutcome(0)
+            raise
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -84,3 +91,8 @@ class TorchTrainer:
         finally:
             give_back_memory()
         raise failed  # outside the handler: an exception that is being handled keeps its frames' tensors
+
+    def _whole(self, model: str) -> LoadedModel | None:
+        """The loaded model if a run can share its weights: packed ones have no gradients."""
+        loaded = self._loaded(model)
+        return None if loaded is None or loaded.info.quant else loaded

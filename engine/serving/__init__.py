@@ -1,0 +1,1 @@
+"""An OpenAI-compatible endpoint on loopback, for editors and scripts: requests take turns with the chat."""
