@@ -48,7 +48,7 @@ class GrowingLayer(DynamicLayer):
         start, self._length = self._length, self._length + key_states.shape[-2]
         buffers = self._reserve(self._length)
         for buffer, states in zip(buffers, (key_states, value_states), strict=True):
-            buffer[:, :, start : self._length].copy_(states)
+            buffer.narrow(-2, start, states.shape[-2]).copy_(states)
         self._show()
         assert self.keys is not None
         assert self.values is not None

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from transformers import PreTrainedModel
 
+from engine.workers.lean_step import LeanStep, lean_step
 from engine.workers.prefix import PrefixCache
 
 CHUNK = 512
@@ -49,6 +50,8 @@ class CachedSteps:
         self._prefix = prefix
         self._boundary = boundary
         self._extra = {"logits_to_keep": 1} if _keeps_logits(model) else {}
+        self._lean: LeanStep | None = None
+        self._asked = False
         self.cached = 0
 
     @property
@@ -73,6 +76,11 @@ class CachedSteps:
         return self._forward(ids, {})
 
     def _forward(self, ids: Sequence[int], extra: dict[str, int]) -> torch.Tensor:
+        lean = self._short_way() if len(ids) == 1 else None
+        if lean is not None:
+            row = lean(ids[0], self._prefix.kv)
+            self._prefix.ids.extend(ids)
+            return row
         out = self._model(
             input_ids=torch.tensor([ids], device=self._model.device),
             past_key_values=self._prefix.kv,
@@ -82,6 +90,11 @@ class CachedSteps:
         self._prefix.ids.extend(ids)
         logits: torch.Tensor = out.logits[0]
         return logits
+
+    def _short_way(self) -> LeanStep | None:
+        if not self._asked:
+            self._asked, self._lean = True, lean_step(self._model)
+        return self._lean if self._lean is not None and self._lean.takes(self._prefix.kv) else None
 
     def _chunks(self, length: int) -> list[tuple[int, int]]:
         edges = {*range(self.cached, length, CHUNK), length}
