@@ -144,7 +144,21 @@ class BenchLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def bench_model(name: str) -> ModelInfo:
     """The model to measure, by id, name or folder; empty is the demo. Raises EngineError."""
-    return find(name, discover()) if name else describe(demo_path(), "demo", "demo", "demo")
+    if not name:
+        return describe(demo_path(), "demo", "demo", "demo")
+    model = find(name, discover())
+    if model.runs_on != "torch":
+        raise fault(
+            "bench_refused",
+            f"{model.name} is an ONNX model, which ONNX Runtime computes"
+            if model.runs_on == "onnx"
+            else f"{model.name} is a GGUF file, which llama.cpp computes",
+            remedy="Measure a folder with config.json and .safetensors files; "
+            "`qwill bench decode --against llama.cpp --gguf FILE` sets such a file beside it",
+        )
+    if model.support == "unsupported":
+        raise fault("model_unsupported", f"{model.name} cannot be loaded", model.why)
+    return model
 
 
 def bench(job: BenchJob, told: Callable[[str], None]) -> DecodeBench | TtftBench | QualityBench:

@@ -104,7 +104,11 @@ async def _dies(pid: int, patience: float = 0.5) -> bool:
 
 def _dead(title: str) -> ErrorInfo:
     return ErrorInfo(
-        "engine_dead", title, "Everything shown is kept", "Start it again with one key", retryable=True
+        "engine_dead",
+        title,
+        "Everything shown is kept",
+        "Run `qwill` again, which starts another",
+        retryable=True,
     )
 
 

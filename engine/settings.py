@@ -1,4 +1,4 @@
-"""`settings.toml` of the config folder: what a person sets for the engine. Only read here.
+"""`settings.toml` of the config folder: what a person sets for the engine. `settings_writing` changes it.
 
 [engine]
 keep_alive = 30      # minutes that an idle model stays loaded; 0: none; "off": until it is unloaded

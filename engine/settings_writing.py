@@ -1,9 +1,10 @@
-"""Changes one number in the table `[engine]` of settings.toml; every other line stays as it was written."""
+"""Changes one thing in settings.toml; every other line stays as it was written."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 from engine.files import write_atomic
@@ -20,17 +21,37 @@ def set_number(key: str, value: float | None) -> None:
     written, or holds the key in a form that is not changed here. Then the file is as it was.
     """
     engine_settings()
-    path = settings_path()
+    wanted = None if value is None else float(f"{value:g}")
     try:
-        old = path.read_text(encoding="utf-8-sig") if path.exists() else ""
-        new = _changed(old, key, value)
-        if _parsed(new) != _expected(old, key, value):
-            raise _unsaved(f"It holds {key} in a form that Qwill does not change; edit {path} by hand")
-        if new != old:
-            write_atomic(path, new.encode())
+        rewrite("engine", key, wanted, lambda text: _changed(text, key, value))
     except OSError as error:
-        raise _unsaved(error.strerror or str(error)) from error
-    read_table("engine")
+        raise unsaved(error.strerror or str(error)) from error
+
+
+def rewrite(table: str, key: str, value: Any, change: Callable[[str], str]) -> None:
+    """Put `change(text)` in place of the file, once it is sure to set `key` of `table` and nothing else.
+
+    `value` is what the key then holds; None: it is gone. Raises OSError, EngineError `settings_wrong` where
+    the file is wrong already, `settings_unsaved` where it holds the key in a way that `change` does not know.
+    """
+    read_table(table)  # a file that cannot be read is not written over
+    path = settings_path()
+    old = path.read_text(encoding="utf-8-sig") if path.exists() else ""
+    new = change(old)
+    if _parsed(new, table) != _expected(old, table, key, value):
+        raise unsaved(f"It holds {key} in a form that Qwill does not change; edit {path} by hand")
+    if new != old:
+        write_atomic(path, new.encode())
+
+
+def unsaved(detail: str) -> EngineError:
+    """That the file could not be written, and why."""
+    return fault(
+        "settings_unsaved",
+        "The settings could not be saved",
+        detail,
+        f"Make {settings_path()} writable, and free some space",
+    )
 
 
 def _changed(text: str, key: str, value: float | None) -> str:
@@ -57,29 +78,20 @@ def _changed(text: str, key: str, value: float | None) -> str:
     return f"{kept}\n\n[engine]\n{row}" if kept else f"[engine]\n{row}"
 
 
-def _expected(text: str, key: str, value: float | None) -> dict[str, Any]:
+def _expected(text: str, table: str, key: str, value: Any) -> dict[str, Any]:
     wanted = tomllib.loads(text)
-    table = dict(wanted.get("engine", {}))
-    table.pop(key, None)
-    if value is not None:
-        table[key] = float(f"{value:g}")
-    rest = {name: part for name, part in wanted.items() if name != "engine"}
-    return rest | ({"engine": table} if table else {})
+    rest = {name: part for name, part in wanted.get(table, {}).items() if name != key}
+    return _filled(wanted | {table: rest if value is None else rest | {key: value}}, table)
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """Without an empty table, which says nothing."""
+def _parsed(text: str, table: str) -> dict[str, Any] | None:
+    """None where it is no TOML."""
     try:
-        found = tomllib.loads(text)
+        return _filled(tomllib.loads(text), table)
     except tomllib.TOMLDecodeError:
-        return {}
-    return {name: part for name, part in found.items() if name != "engine" or part}
+        return None
 
 
-def _unsaved(detail: str) -> EngineError:
-    return fault(
-        "settings_unsaved",
-        "The settings could not be saved",
-        detail,
-        f"Make {settings_path()} writable, and free some space",
-    )
+def _filled(tables: dict[str, Any], table: str) -> dict[str, Any]:
+    """Without this table where it is empty, for that says nothing."""
+    return {name: part for name, part in tables.items() if name != table or part}

@@ -7,10 +7,10 @@ from tui.text import clean_name
 
 
 def where(model: specs.ModelInfo) -> str:
-    """`llama.cpp`, the name of the server, or nothing where torch computes."""
+    """`llama.cpp`, `ONNX Runtime`, the name of the server, or nothing where torch computes."""
     if model.runs_on == "server":
         return clean_name(model.id.partition("/")[0])
-    return "llama.cpp" if model.runs_on == "llama.cpp" else ""
+    return {"llama.cpp": "llama.cpp", "onnx": "ONNX Runtime"}.get(model.runs_on, "")
 
 
 def can_inspect(model: specs.ModelInfo | None) -> bool:
@@ -45,5 +45,6 @@ def no_adapters(model: specs.ModelInfo) -> str:
 
 
 def _who(model: specs.ModelInfo) -> str:
-    runs = f"answers from {where(model)}" if model.runs_on == "server" else "is a GGUF file"
+    runs = "is an ONNX model" if model.runs_on == "onnx" else "is a GGUF file"
+    runs = f"answers from {where(model)}" if model.runs_on == "server" else runs
     return f"{clean_name(model.name)} {runs} and"

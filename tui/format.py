@@ -62,7 +62,7 @@ def tokens(count: int) -> str:
 def parameters(count: int) -> str:
     """A model's size as its name would say it: `1.7B`, `596M`, `4.2M`; a dash where it is unknown."""
     for unit, step in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= step:
+        if count >= 0.9995 * step:  # what would round to 1000 of the next smaller
             value = count / step
             return f"{value:.{0 if value >= 100 else 1}f}{unit}"
     return str(count) if count else "–"

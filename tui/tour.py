@@ -190,7 +190,6 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
 )
-BY_STEP = {step.id: step for step in STEPS}
 FINISHED = "done"
 """What is remembered once the last step is behind."""
 

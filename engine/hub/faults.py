@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from engine.hub.modelscope import bare, is_theirs
 from engine.hub.places import asked_offline, branch, host, page
+from engine.network_words import network_words
 from engine.protocol.errors import EngineError, fault
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -47,11 +48,10 @@ def check_online() -> None:
 
 def unreachable(error: Exception, at: str = "") -> EngineError:
     """`at` is the host that was asked."""
-    reason = str(error).strip() or type(error).__name__
     return fault(
         "hub_unreachable",
         f"{at or host()} does not answer",
-        reason[:200],
+        network_words(error)[:200],
         "Check the network, and HF_ENDPOINT and the proxy settings if you use them",
         retryable=True,
     )

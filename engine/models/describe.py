@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.chat.template import ChatTemplate
+from engine.models.advised import advised, number
 from engine.models.headers import CONFIG_LIMIT, Broken, Weights, read_json, read_weights
 from engine.models.shape import experts_of_config, shape_of_config
 from engine.protocol.errors import EngineError
@@ -146,22 +147,8 @@ def _defaults(folder: Path) -> Sampling:
     except Broken:
         return Sampling()
     if config.get("do_sample") is not True:
-        return Sampling(temperature=0.0, repetition_penalty=_number(config, "repetition_penalty"))
-    top_k = _number(config, "top_k")
-    return Sampling(
-        temperature=_number(config, "temperature"),
-        top_k=None if top_k is None else int(top_k),
-        top_p=_number(config, "top_p"),
-        min_p=_number(config, "min_p"),
-        repetition_penalty=_number(config, "repetition_penalty"),
-    )
-
-
-def _number(config: dict[str, Any], key: str) -> float | None:
-    value = config.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value < 1e6 else None
+        return Sampling(temperature=0.0, repetition_penalty=number(config, "repetition_penalty"))
+    return advised(config)
 
 
 def _text(config: dict[str, Any], key: str) -> str:

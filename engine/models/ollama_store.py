@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from engine.models.advised import advised
 from engine.protocol.specs import Sampling
 
 MODEL = "application/vnd.ollama.image.model"
@@ -81,7 +82,8 @@ def _stored(store: Path, manifest: Path) -> Stored | None:
     if len(models) != 1 or not models[0].is_file():
         return None
     sets = [blob for layer in layers if (blob := _blob(store, layer, PARAMS)) is not None]
-    return Stored(_name(manifest, store), models[0], _defaults(_read(sets[0])) if sets else Sampling())
+    defaults = advised(_read(sets[0]), "repeat_penalty") if sets else Sampling()
+    return Stored(_name(manifest, store), models[0], defaults)
 
 
 def _blob(store: Path, layer: object, kind: str) -> Path | None:
@@ -101,24 +103,6 @@ def _name(manifest: Path, store: Path) -> str:
     if owner == ["library"]:
         owner = []
     return "/".join([*owner, f"{model}:{tag}"])
-
-
-def _defaults(values: dict[str, Any]) -> Sampling:
-    top_k = _number(values, "top_k")
-    return Sampling(
-        temperature=_number(values, "temperature"),
-        top_k=None if top_k is None else int(top_k),
-        top_p=_number(values, "top_p"),
-        min_p=_number(values, "min_p"),
-        repetition_penalty=_number(values, "repeat_penalty"),
-    )
-
-
-def _number(values: dict[str, Any], key: str) -> float | None:
-    value = values.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
-        return None
-    return value
 
 
 def _read(file: Path) -> dict[str, Any]:

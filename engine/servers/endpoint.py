@@ -182,6 +182,6 @@ def _wrong(name: str, detail: str) -> EngineError:
     return fault(
         "endpoint_wrong",
         f"The server {name[:64]!r} is not set up right",
-        detail,
+        detail[:1].upper() + detail[1:],
         "Look at [endpoints] in settings.toml, or see `qwill endpoints add --help`",
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from engine.network_words import network_words
 from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.servers.endpoint import Endpoint
 
@@ -113,7 +114,7 @@ def unreachable(endpoint: Endpoint, error: Exception) -> EngineError:
     return fault(
         "server_unreachable",
         f"{endpoint.name} does not answer at {endpoint.place}",
-        short(str(error), "") or type(error).__name__,
+        short(network_words(error), ""),
         f"Start the server, or check the address: `qwill endpoints check {endpoint.name}`",
         retryable=True,
     )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from typing import Any
 
 from msgspec.structs import replace
 
 from engine.files import write_atomic
 from engine.paths import config_dir
-from engine.protocol.errors import EngineError, fault
 from engine.servers.endpoint import TIMEOUT, Endpoint, from_table
-from engine.settings import read_table, settings_path
+from engine.settings import read_table
+from engine.settings_writing import rewrite, unsaved
 
 TABLE = "endpoints"
 KEYS = "keys"
@@ -40,7 +39,7 @@ def save(endpoint: Endpoint, key: str = "") -> Endpoint:
         if endpoint.key_file != f"{KEYS}/{endpoint.name}":
             (config_dir() / KEYS / endpoint.name).unlink(missing_ok=True)
     except OSError as error:
-        raise _unsaved(error.strerror or str(error)) from error
+        raise unsaved(error.strerror or str(error)) from error
     return endpoint
 
 
@@ -51,7 +50,7 @@ def remove(endpoint: Endpoint) -> None:
         if endpoint.key_file == f"{KEYS}/{endpoint.name}":
             (config_dir() / KEYS / endpoint.name).unlink(missing_ok=True)
     except OSError as error:
-        raise _unsaved(error.strerror or str(error)) from error
+        raise unsaved(error.strerror or str(error)) from error
 
 
 def _keyed(endpoint: Endpoint) -> Endpoint:
@@ -86,25 +85,13 @@ def _quoted(name: str) -> str:
 
 
 def _change(name: str, block: str, wanted: dict[str, Any] | None) -> None:
-    """Put a block in place of the table of this name, and make sure that nothing else changed."""
-    path = settings_path()
-    read_table(TABLE)  # a file that cannot be read is not written over
-    old = path.read_text(encoding="utf-8-sig") if path.exists() else ""
-    new = _without(old, name)
-    if block:
-        new = f"{new.rstrip()}\n\n{block}" if new.strip() else block
-    expected = tomllib.loads(old)
-    tables = {key: value for key, value in expected.get(TABLE, {}).items() if key != name}
-    if wanted is not None:
-        tables[name] = wanted
-    expected = {key: value for key, value in expected.items() if key != TABLE}
-    try:
-        found = tomllib.loads(new)
-    except tomllib.TOMLDecodeError:
-        found = {}
-    if found.pop(TABLE, {}) != tables or found != expected:
-        raise _unsaved(f"It holds {name} in a form that Qwill does not change; edit {path} by hand")
-    write_atomic(path, new.encode())
+    """Put a block in place of the table of this name."""
+
+    def changed(text: str) -> str:
+        rest = _without(text, name)
+        return f"{rest.rstrip()}\n\n{block}" if block and rest.strip() else block or rest
+
+    rewrite(TABLE, name, wanted, changed)
 
 
 def _without(text: str, name: str) -> str:
@@ -118,12 +105,3 @@ def _without(text: str, name: str) -> str:
         if not inside:
             kept.append(line)
     return "".join(kept)
-
-
-def _unsaved(detail: str) -> EngineError:
-    return fault(
-        "settings_unsaved",
-        "The list of servers could not be saved",
-        detail,
-        f"Make {settings_path()} writable, and free some space",
-    )

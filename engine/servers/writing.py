@@ -6,31 +6,27 @@ import time
 
 from engine.backend import ReplySink
 from engine.chat.thinking import ThinkParser
-from engine.protocol.specs import MessageState, Part
+from engine.growing import GrowingReply
+from engine.protocol.specs import Part
 from engine.servers.asked import Piece
 
 
-class Writing:
+class Writing(GrowingReply):
     """One reply. What the server itself calls thinking is believed; else tags in the text are searched."""
 
     def __init__(self, sink: ReplySink, *, starts_thinking: bool) -> None:
         """`starts_thinking`: an answer that nobody split is thinking until a closing tag comes."""
-        self._sink = sink
+        super().__init__(sink)
         self._starts_thinking = starts_thinking
         self._parser: ThinkParser | None = None
         self._split = False
         self._blank = ""
         """White space that may be all the thinking there is."""
-        self._state: MessageState = "prefill"
-        self._pieces: dict[Part, list[str]] = {"thinking": [], "answer": []}
         self._began = time.monotonic()
-        self._since: float | None = None
-        self._thought_s = 0.0
         self._first: float | None = None
         self._last = self._began
         self.tokens = 0
         """Pieces that held text: most servers send one a token."""
-        self.thinking_tokens = 0
 
     @property
     def part(self) -> Part:
@@ -41,11 +37,6 @@ class Writing:
     def empty(self) -> bool:
         """Whether the server has said nothing yet."""
         return self._first is None
-
-    @property
-    def thinking_s(self) -> float:
-        """Seconds of thinking, the running stretch included."""
-        return self._thought_s + (0.0 if self._since is None else time.monotonic() - self._since)
 
     @property
     def ttft_ms(self) -> float:
@@ -59,8 +50,10 @@ class Writing:
 
     def begun(self, thinking: str, text: str) -> None:
         """What a continued reply begins with: as text only."""
-        self._put("thinking", thinking)
-        self._put("answer", text)
+        if thinking:
+            self._put("thinking", thinking)
+        if text:
+            self._put("answer", text)
         self._began = time.monotonic()
 
     def asked(self) -> None:
@@ -93,10 +86,6 @@ class Writing:
             self._emit(part, text)
         self._clock(False)
 
-    def text(self, part: Part) -> str:
-        """All of one part."""
-        return "".join(self._pieces[part])
-
     def never_closed(self) -> bool:
         """Whether all of it was taken for thinking on a guess alone, which a whole reply proves wrong."""
         return self._starts_thinking and not self._split and not self.text("answer").strip()
@@ -118,18 +107,3 @@ class Writing:
         if text:
             self._enter("thinking" if part == "thinking" else "answering")
             self._put(part, text)
-
-    def _put(self, part: Part, text: str) -> None:
-        if text:
-            self._pieces[part].append(text)
-            self._sink.text(part, text)
-
-    def _enter(self, state: MessageState) -> None:
-        if state != self._state:
-            self._state = state
-            self._clock(state == "thinking")
-            self._sink.moved(state)
-
-    def _clock(self, run: bool) -> None:
-        self._thought_s = self.thinking_s
-        self._since = time.monotonic() if run else None

@@ -78,7 +78,7 @@ class TorchBatcher:
             try:
                 if rows:
                     Together(model, rows, lambda: self._go_on(loaded, sink)).run(loaded.info.memory, sink)
-            except Exception as error:
+            except Exception as error:  # that memory ran out is told by many classes
                 if not is_out_of_memory(error):
                     raise
                 left = [row.place for row in rows if row.finish is None]

@@ -13,13 +13,13 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from engine.models.headers import Broken, read_weights
 from engine.protocol.errors import fault
 from engine.protocol.specs import Quant
 from engine.workers import pace, packed_cache
 from engine.workers.bnb import bitsandbytes, bnb_linear, is_bnb, state_bytes
 from engine.workers.bnb import settle as settle_bnb
-from engine.workers.device import DTYPES, dtype_name
+from engine.workers.convert import kept_whole, stored_dtype
+from engine.workers.device import dtype_name
 from engine.workers.load import Progress, place, settle, weight_bytes
 from engine.workers.packed import KINDS, LEAST_OUT, Int8Linear, PackedLinear, kernel_dtype
 from engine.workers.pages import SourcePages
@@ -95,7 +95,8 @@ def load_packed(
     """
     check(quant, name, device)
     began, pages = time.monotonic(), SourcePages(folder)
-    model = place(folder, name, config, _stored(folder, dtype), device, _part(step, 0.0, PACK_FROM))
+    stored = stored_dtype(folder, dtype)  # converting while mapping would make a whole second copy
+    model = place(folder, name, config, stored, device, _part(step, 0.0, PACK_FROM))
     model.requires_grad_(False)
     model.eval()
     places = list(_places(model, quant))
@@ -114,7 +115,7 @@ def load_packed(
         _pack(places, quant, dtype, device, _part(step, PACK_FROM, PACK_TO), name, pages)
         step(PACK_TO, "keeping the packed weights")
         packed_cache.keep(key, _tensors(model))
-    _rest(model, dtype, _also_whole(model))
+    _rest(model, dtype, kept_whole(model))
     pages.drop()
     settle(model, device, _part(step, PACK_TO, 1.0), pages)
     gain, why = _measured(model, quant, dtype, device)
@@ -249,15 +250,6 @@ def _rest(model: PreTrainedModel, dtype: torch.dtype, whole: re.Pattern[str] | N
     model.config.get_text_config(decoder=True).dtype = dtype
 
 
-def _also_whole(model: PreTrainedModel) -> re.Pattern[str] | None:
-    """Matches the parameters that transformers keeps in float32 whatever the dtype."""
-    names = {
-        *(getattr(model, "_keep_in_fp32_modules", None) or ()),
-        *(getattr(model, "_keep_in_fp32_modules_strict", None) or ()),
-    }
-    return re.compile("|".join(rf"(?:^|\.){re.escape(name)}(?:\.|$)" for name in names)) if names else None
-
-
 def _measured(
     model: PreTrainedModel, quant: Quant, dtype: torch.dtype, device: torch.device
 ) -> tuple[float, str]:
@@ -275,14 +267,6 @@ def _measured(
     if gain >= 1:
         return gain, ""
     return gain, _SLOW.format(quant=quant, times=1 / gain, dtype=dtype_name(dtype))
-
-
-def _stored(folder: Path, dtype: torch.dtype) -> torch.dtype:
-    """The dtype of the files: converting while mapping would make a whole second copy."""
-    try:
-        return DTYPES.get(read_weights(folder).dtype, dtype)
-    except (Broken, OSError):
-        return dtype
 
 
 def _part(step: Progress, first: float, last: float) -> Progress:

@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from engine.backend import ReplySink
 from engine.chat.thinking import ThinkParser
-from engine.protocol.specs import MessageState, Part
+from engine.growing import GrowingReply
+from engine.protocol.specs import Part
 from engine.workers.tokens import TokenDecoder
 
 NO_TOKEN = -2
 """Stands for the id of text that no single token completed."""
 
 
-class ReplyWriter:
+class ReplyWriter(GrowingReply):
     """One reply's text, streamed into the sink as it comes."""
 
     def __init__(self, decoder: TokenDecoder, parser: ThinkParser, sink: ReplySink) -> None:
+        super().__init__(sink)
         self._decoder = decoder
         self._parser = parser
-        self._sink = sink
-        self._state: MessageState = "prefill"
-        self._pieces: dict[Part, list[str]] = {"thinking": [], "answer": []}
-        self._since: float | None = None
-        self._thought_s = 0.0
-        self.thinking_tokens = 0
 
     @property
     def part(self) -> Part:
         """What the next token belongs to."""
         return self._parser.part
 
-    @property
-    def thinking_s(self) -> float:
-        """Seconds of thinking, the running stretch included."""
-        running = 0.0 if self._since is None else time.monotonic() - self._since
-        return self._thought_s + running
-
     def begun(self, ids: Sequence[int], thinking_s: float = 0.0) -> None:
         """What the reply begins with: as text only, for nothing of it is written now."""
         self._thought_s = thinking_s
         for token_id in ids:
             before = self.part
-            self._put(self._parser.feed(token_id, self._decoder.feed(token_id)))
+            for part, text in self._parser.feed(token_id, self._decoder.feed(token_id)):
+                self._put(part, text)
             if before == self.part == "thinking":
                 self.thinking_tokens += 1
 
@@ -72,26 +62,7 @@ class ReplyWriter:
         self._emit(self._parser.flush())
         self._clock(False)
 
-    def text(self, part: Part) -> str:
-        """All of one part."""
-        return "".join(self._pieces[part])
-
     def _emit(self, pieces: list[tuple[Part, str]]) -> None:
         for part, text in pieces:
             self._enter("thinking" if part == "thinking" else "answering")
-            self._put([(part, text)])
-
-    def _put(self, pieces: list[tuple[Part, str]]) -> None:
-        for part, text in pieces:
-            self._pieces[part].append(text)
-            self._sink.text(part, text)
-
-    def _enter(self, state: MessageState) -> None:
-        if state != self._state:
-            self._state = state
-            self._clock(state == "thinking")
-            self._sink.moved(state)
-
-    def _clock(self, run: bool) -> None:
-        self._thought_s = self.thinking_s
-        self._since = time.monotonic() if run else None
+            self._put(part, text)

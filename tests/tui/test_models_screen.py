@@ -309,16 +309,16 @@ async def test_x_deletes_a_hub_model_after_telling_what_is_freed() -> None:
         assert [command.dry for command in engine.asked(commands.DeleteCached)] == [True, False]
 
 
-async def test_a_adds_a_folder_and_a_wrong_one_says_why(tmp_path: Path) -> None:
+async def test_a_adds_a_folder_and_a_wrong_one_says_why(home: Path) -> None:
     async with open_desk(shop()) as desk:
         await browse(desk)
-        (tmp_path / "weights").mkdir()
+        (home / "weights").mkdir()
         desk.engine.answers[commands.AddFolder] = lambda _: commands.ModelList(models=(DEMO, REAL))
-        await desk.press("a", *str(tmp_path / "wei"))
+        await desk.press("a", *str(home / "wei"))
         await desk.until("Add a folder")
         await desk.press("tab", "enter")
         await desk.until("2 models found")
-        assert desk.engine.asked(commands.AddFolder)[0].path == str(tmp_path / "weights")
+        assert desk.engine.asked(commands.AddFolder)[0].path == str(home / "weights")
         desk.engine.refuse(
             commands.AddFolder, "folder_not_found", "The folder cannot be added", "No such file"
         )

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from engine.api import commands, entry_of, events, specs, what_fits
 from tests.support.fake_engine import DEMO, REAL, SAMPLE, snapshot
 from tui.forecast import Choice, measured, quants, rules_of, stepped
-from tui.model_rows import Door, Heading, Known, Row, by_name, items
+from tui.model_rows import Door, Heading, Known, Row, by_name
+from tui.model_sections import items
 from tui.reduce import apply, from_snapshot
 from tui.state import EngineState, Turn
 from tui.widgets.fit_lines import fit_bar

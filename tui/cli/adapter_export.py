@@ -13,7 +13,8 @@ from typing import Any
 from engine.api import Client, EngineError, commands, events, fault
 from tui.cli import output
 from tui.cli.adapters import adapter_name
-from tui.cli.loading import CLEAR_LINE, may_evict, model_name
+from tui.cli.loading import may_evict, model_name
+from tui.cli.progress_line import following
 from tui.format import percent, size
 
 BRIEF = 300
@@ -58,17 +59,18 @@ async def export(client: Client, args: argparse.Namespace) -> int:
         args.replace,
         job,
     )
-    watch = asyncio.create_task(_show_progress(client, job)) if sys.stderr.isatty() else None
-    try:
-        exported = await may_evict(_asking(client, command), evict=args.evict)
-    except asyncio.CancelledError:
-        with contextlib.suppress(EngineError):
-            await client.request(commands.StopExport(job))
-        raise
-    finally:
-        if watch is not None:
-            watch.cancel()
-            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
+
+    def words(body: Any) -> str:
+        moved = isinstance(body, events.ExportMoved) and body.job == job
+        return f"{body.phase} · {percent(body.progress)}" if moved else ""
+
+    async with following(client, words):
+        try:
+            exported = await may_evict(_asking(client, command), evict=args.evict)
+        except asyncio.CancelledError:
+            with contextlib.suppress(EngineError):
+                await client.request(commands.StopExport(job))
+            raise
     return _report(exported, as_json=args.json)
 
 
@@ -99,12 +101,3 @@ def _report(exported: commands.Exported, *, as_json: bool) -> int:
     if not good:
         print("qwill: the export did not pass its check; its card says so too.", file=sys.stderr)
     return 0 if good else 1
-
-
-async def _show_progress(client: Client, job: str) -> None:
-    """One line on stderr that is rewritten."""
-    async for event in client.events():
-        body = event.body
-        if isinstance(body, events.ExportMoved) and body.job == job:
-            words = output.line(f"{body.phase} · {percent(body.progress)}")
-            print(f"{CLEAR_LINE}{words}", end="", file=sys.stderr, flush=True)

@@ -88,10 +88,19 @@ def find(known: tuple[runs.AdapterInfo, ...], ref: str, model: str = "") -> runs
 
 
 def split_ref(known: tuple[runs.AdapterInfo, ...], text: str) -> tuple[str, float | None]:
-    """`NAME:0.8` as name and weight, None where none is given; an adapter may be called so itself."""
-    if any(text in (info.id, info.path, info.name) for info in known):
+    """`NAME:0.8` as name and weight, None where none is given; an adapter may be called so itself.
+
+    Raises EngineError `weight_wrong` for what stands behind the name of a known one and is none.
+    """
+    names = {name for info in known for name in (info.id, info.path, info.name)}
+    if text in names:
         return text, None
-    return split_colon(text)
+    head, _, last = text.rpartition(":")
+    name, weight = split_colon(text)
+    if weight is None and head in names:
+        remedy = f"Give a number from 0 to 2, such as {head}:0.8"
+        raise fault("weight_wrong", f"{last[:20]!r} is no weight of an adapter", remedy=remedy)
+    return name, weight
 
 
 def check_fit(info: runs.AdapterInfo, model: specs.ModelInfo) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from engine.api import Client, EngineError, commands, fault, specs
-from tui.cli import output
+from tui.cli import output, progress_line
 from tui.cli.attached import attached
 from tui.cli.batch_input import LINE_LIMIT, Line, read_lines
 from tui.cli.batch_output import Output
@@ -155,24 +155,21 @@ class _Tally:
         self.stopped = self.told = False
         self._total = total
         self._began = time.monotonic()
-        self._live = sys.stderr.isatty()
 
     def took(self, tokens: int) -> None:
         """One more answer."""
         self.answered += 1
         self.tokens += tokens
-        if self._live:
-            print(f"\r\x1b[K{self._progress()}", end="", file=sys.stderr, flush=True)
+        progress_line.show(self._progress())
 
     def tell(self, words: str) -> None:
         """Something about a line, above the progress."""
-        clear = "\r\x1b[K" if self._live else ""
-        print(f"{clear}qwill: {output.line(words)}", file=sys.stderr, flush=True)
+        self.close()
+        print(f"qwill: {output.line(words)}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Take the progress away."""
-        if self._live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        progress_line.show("")
 
     def facts(self) -> dict[str, Any]:
         """For programs."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from engine.api import BenchJob, DecodeBench, QualityBench, TtftBench, bench, bench_model, fault
 from engine.api import BenchMachine as Machine
-from tui.cli import output
-from tui.cli.loading import CLEAR_LINE, model_name
+from tui.cli import output, progress_line
+from tui.cli.loading import model_name
 from tui.paths import whole_path
 
 LONG = 4096
@@ -29,9 +28,9 @@ def run(args: argparse.Namespace) -> int:
         output.say_json({"kinds": ["decode", "ttft", "quality"]}) if args.json else print(KINDS)
         return 0
     try:
-        result = bench(_job(args), _progress)
+        result = bench(_job(args), progress_line.show)
     finally:
-        _progress("")
+        progress_line.show("")
     if args.json:
         output.say_json(output.plain(result))
     elif isinstance(result, DecodeBench):
@@ -62,11 +61,6 @@ def _job(args: argparse.Namespace) -> BenchJob:
         **lengths,
         gguf=str(whole_path(gguf)) if gguf else "",
     )
-
-
-def _progress(words: str) -> None:
-    if sys.stderr.isatty():
-        print(CLEAR_LINE + output.line(words), end="", file=sys.stderr, flush=True)
 
 
 def show_decode(found: DecodeBench) -> None:

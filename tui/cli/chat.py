@@ -133,12 +133,13 @@ def _summary(reply: specs.Message) -> dict[str, Any]:
     """What `--json` prints; texts exactly as decoded."""
     stats = reply.stats or specs.ReplyStats()
     names = ("prompt_tokens", "cached_tokens", "tokens", "thinking_tokens", "ttft_ms", "tokens_per_s")
+    mix = reply.settings.adapters if reply.settings else ()
     return {
         "text": reply.text,
         "thinking": reply.thinking,
         "model": reply.model,
         "adapter": reply.adapter,
-        "adapters": output.plain(reply.settings.adapters) if reply.settings else [],
+        **({"adapters": output.plain(mix)} if len(mix) > 1 else {}),
         "finish_reason": reply.finish,
         "stats": {name: getattr(stats, name) for name in names},
     }

@@ -22,7 +22,7 @@ from engine.api import (
     specs,
 )
 from engine.api import take_out as take
-from tui.cli import output
+from tui.cli import output, progress_line
 from tui.cli.attached import attached
 from tui.cli.chat_ref import find_chat
 from tui.format import clock, percent, plural, shorten
@@ -30,7 +30,6 @@ from tui.paths import whole_path
 
 HEADER = ("id", "title", "model", "changed", "tags")
 PAGE = 500
-CLEAR_LINE = "\r\x1b[K"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -118,7 +117,7 @@ async def _export(client: Client, args: argparse.Namespace) -> int:
         path = target / file_name(name, FORMS[form].ending) if target.is_dir() else target
         files.append(str(await asyncio.to_thread(save, form, whole, path)))
         _progress((number + 1) / len(groups), f"{number + 1} of {len(groups)}")
-    _progress(-1, "")
+    progress_line.show("")
     if args.json:
         output.say_json({"format": form, "chats": len(wanted), "files": files})
     else:
@@ -158,7 +157,7 @@ async def _import(client: Client, args: argparse.Namespace) -> int:
     for file in args.files:
         path = whole_path(file)
         tallies.append(await bring_in(client.request, path, _told))
-        _progress(-1, "")
+        progress_line.show("")
     chats, messages = sum(t.chats for t in tallies), sum(t.messages for t in tallies)
     skipped = sum(t.skipped for t in tallies)
     if args.json:
@@ -180,14 +179,7 @@ def _told(done: float, tally: Tally) -> None:
 
 
 def _progress(done: float, words: str) -> None:
-    """How far it is, on a terminal; below 0 takes the line away."""
-    if sys.stderr.isatty():
-        print(
-            CLEAR_LINE + (f"{percent(done)}  {words}" if done >= 0 else ""),
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
+    progress_line.show(f"{percent(done)}  {words}" if done >= 0 else "")
 
 
 # --- one chat -------------------------------------------------------------------------------

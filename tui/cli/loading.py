@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from engine.api import Client, EngineError, ErrorInfo, commands, events, specs
 from tui.cli import output
+from tui.cli.progress_line import following
 from tui.format import percent
 from tui.paths import whole_path
 
 T = TypeVar("T")
-
-CLEAR_LINE = "\r\x1b[K"
 
 
 def model_name(text: str) -> str:
@@ -33,14 +32,14 @@ async def load(
     """
     found: specs.ModelInfo = await client.request(commands.ShowModel(model))
 
+    def words(body: Any) -> str:
+        if isinstance(body, events.ModelLoading) and body.model == found.id:
+            return f"loading {found.name} · {percent(body.progress)} {body.phase}"
+        return ""
+
     async def attempt(evict: bool) -> specs.ModelInfo:
-        watch = asyncio.create_task(_show_progress(client, found)) if sys.stderr.isatty() else None
-        try:
+        async with following(client, words):
             ready: specs.ModelInfo = await client.request(commands.LoadModel(found.id, dtype, evict, quant))
-        finally:
-            if watch is not None:
-                watch.cancel()
-                print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
         return ready
 
     return await may_evict(attempt, evict=evict)
@@ -69,12 +68,3 @@ def _agreed(info: ErrorInfo) -> bool:
 
 def _with_remedy(info: ErrorInfo) -> ErrorInfo:
     return ErrorInfo(info.code, info.title, info.detail, "Add --evict to let it go", info.retryable)
-
-
-async def _show_progress(client: Client, model: specs.ModelInfo) -> None:
-    """One line on stderr that is rewritten as the load goes on."""
-    async for event in client.events():
-        body = event.body
-        if isinstance(body, events.ModelLoading) and body.model == model.id:
-            words = output.line(f"loading {model.name} · {percent(body.progress)} {body.phase}")
-            print(f"{CLEAR_LINE}{words}", end="", file=sys.stderr, flush=True)

@@ -45,9 +45,7 @@ async def _run(args: argparse.Namespace) -> int:
         name = model_name(args.name)
         if args.action == "load":
             model = await load(client, name, dtype=args.dtype, quant=held(args), evict=args.evict)
-            words = f"{model.id} is loaded: {size(model.memory)}, {_form(model)}, {model.device}."
-            words += f" {model.note}." if model.note else ""
-            _say(model, words, as_json=args.json)
+            _say(model, _loaded(model), as_json=args.json)
             return 0
         model = await client.request(commands.ShowModel(name))
         if args.action == "show":
@@ -62,6 +60,14 @@ async def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _loaded(model: specs.ModelInfo) -> str:
+    """That it is there now, and how."""
+    if model.runs_on == "server":
+        return f"{model.id} is ready; the server at {model.device} holds it."
+    words = f"{model.id} is loaded: {size(model.memory)}, {_form(model)}, {model.device}."
+    return words + (f" {model.note}." if model.note else "")
+
+
 async def _list(client: Client, args: argparse.Namespace) -> None:
     found: commands.ModelList = await client.request(commands.ListModels(refresh=args.refresh))
     if args.json:
@@ -74,7 +80,7 @@ def _row(model: specs.ModelInfo) -> tuple[str, ...]:
     return (
         model.id,
         count(model.parameters),
-        size(model.bytes_on_disk),
+        "-" if model.runs_on == "server" else size(model.bytes_on_disk),
         f"{model.context:,}" if model.context else "-",
         model.thinking,
         _state(model),
@@ -84,7 +90,7 @@ def _row(model: specs.ModelInfo) -> tuple[str, ...]:
 def _state(model: specs.ModelInfo) -> str:
     """The state in words; what is wrong with a model comes first."""
     if model.state == "ready":
-        return f"ready · {size(model.memory)}"
+        return "ready" if model.runs_on == "server" else f"ready · {size(model.memory)}"
     if model.state == "loading":
         return f"loading {percent(model.progress)}"
     return "available" if model.support == "tested" else model.support
@@ -99,20 +105,20 @@ def _show(model: specs.ModelInfo, fit: Estimate, *, as_json: bool) -> None:
         ("id", model.id),
         ("family", model.family),
         ("parameters", count(model.parameters)),
-        ("on disk", size(model.bytes_on_disk)),
+        ("on disk", "" if model.runs_on == "server" else size(model.bytes_on_disk)),
         ("context", f"{model.context:,} tokens" if model.context else "unknown"),
         ("weights", model.dtype),
         ("thinking", model.thinking),
         ("chat", "yes" if model.chat else "no, it completes text"),
         ("support", model.support),
         ("state", _state(model)),
-        ("loaded as", f"{_form(model)} on {model.device}" if model.state == "ready" else ""),
+        ("loaded as", f"{_form(model)} on {model.device}".strip() if model.state == "ready" else ""),
         ("", model.note if model.state == "ready" else ""),
         ("note", model.why),
-        ("folder", model.path),
+        ("server" if model.runs_on == "server" else "folder", model.path),
     ]
     output.table([row for row in rows if row[1]])
-    if model.support == "unsupported":
+    if model.support == "unsupported" or model.runs_on == "server":
         return
     output.say("")
     output.table([("memory", ""), *parts(fit)])

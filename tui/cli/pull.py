@@ -8,8 +8,7 @@ import signal
 import sys
 
 from engine.api import Client, commands, events
-from tui.cli import output
-from tui.cli.loading import CLEAR_LINE
+from tui.cli import output, progress_line
 from tui.format import percent, seconds, size
 
 STEP = 0.1
@@ -28,7 +27,7 @@ async def pull(client: Client, command: commands.StartDownload, args: argparse.N
         info = await client.request(commands.CancelDownload(info.id))
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-        _progress("")
+        progress_line.show("")
     return _ended(info, args)
 
 
@@ -59,7 +58,7 @@ class _Shown:
     def show(self, info: commands.DownloadInfo) -> None:
         share = info.done / info.total if info.total else 0.0
         if self._terminal:
-            _progress(line(info, share))
+            progress_line.show(line(info, share))
             return
         fault = info.error.title if info.error is not None else ""
         if share - self._share >= STEP or (fault and fault != self._fault):
@@ -79,11 +78,6 @@ def line(info: commands.DownloadInfo, share: float) -> str:
         facts.append(f"{size(int(info.speed))}/s")
         facts += [f"{seconds(info.eta_s)} left"] if info.eta_s is not None else []
     return " · ".join(facts)
-
-
-def _progress(words: str) -> None:
-    if sys.stderr.isatty():
-        print(f"{CLEAR_LINE}{output.line(words)}", end="", file=sys.stderr, flush=True)
 
 
 def _ended(info: commands.DownloadInfo, args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.api import runs
 from tui.cli import output
-from tui.cli.loading import CLEAR_LINE
+from tui.cli.progress_line import CLEAR_LINE
 from tui.cli.run_rows import loss
 from tui.format import rate, seconds
 

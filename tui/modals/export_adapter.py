@@ -11,8 +11,8 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.api import runs
-from tui.modals.dialog import Dialog
 from tui.modals.folder import FolderSuggester
+from tui.modals.form_and_path import FormAndPath
 from tui.paths import whole_path
 from tui.text import clean
 from tui.widgets.lines import line, name
@@ -39,13 +39,12 @@ class AdapterExport:
     """Absolute; empty where nothing is written."""
 
 
-class ExportAdapterDialog(Dialog[AdapterExport]):
-    """The path goes with the form until a person types another one."""
+class ExportAdapterDialog(FormAndPath[AdapterExport]):
+    """Offers the adapter's name with the form's ending."""
 
     def __init__(self, adapter: runs.AdapterInfo) -> None:
         super().__init__()
         self._adapter = adapter
-        self._offered = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="panel") as panel:
@@ -61,38 +60,13 @@ class ExportAdapterDialog(Dialog[AdapterExport]):
                 markup=False,
             )
 
-    def on_mount(self) -> None:
-        options = self.query_one(OptionList)
-        options.can_focus = False
-        options.highlighted = 0
-        self.query_one(Input).focus()
-
-    def on_option_list_option_highlighted(self) -> None:
-        field = self.query_one(Input)
-        if field.value == self._offered:
-            ending = FORMS[self._at][3]
-            stem = self._adapter.name.replace("/", "-")
-            field.value = self._offered = f"{stem}{ending}" if ending else ""
-            field.cursor_position = len(field.value)
-
-    def action_cursor_up(self) -> None:
-        self.query_one(OptionList).action_cursor_up()
-
-    def action_cursor_down(self) -> None:
-        self.query_one(OptionList).action_cursor_down()
-
-    def on_option_list_option_selected(self) -> None:
-        self.action_accept()
-
-    def on_input_submitted(self) -> None:
-        self.action_accept()
+    def offer(self) -> str:
+        ending = FORMS[self.at][3]
+        stem = self._adapter.name.replace("/", "-")
+        return f"{stem}{ending}" if ending else ""
 
     def action_accept(self) -> None:
-        form, gguf, _, ending, _ = FORMS[self._at]
+        form, gguf, _, ending, _ = FORMS[self.at]
         typed = self.query_one(Input).value.strip()
         if typed or not ending:
             self.dismiss(AdapterExport(form, gguf, str(whole_path(typed)) if typed else ""))
-
-    @property
-    def _at(self) -> int:
-        return self.query_one(OptionList).highlighted or 0

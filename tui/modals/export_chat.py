@@ -12,8 +12,8 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.api import FORMS, Form, file_name
-from tui.modals.dialog import Dialog
 from tui.modals.file_suggester import FileSuggester
+from tui.modals.form_and_path import FormAndPath
 from tui.text import clean
 from tui.widgets.lines import line
 
@@ -26,13 +26,12 @@ class Export:
     path: Path
 
 
-class ExportChat(Dialog[Export]):
-    """The file's name goes with the form until a person types another one."""
+class ExportChat(FormAndPath[Export]):
+    """Offers the chat's title as the file's name."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
         self._title = title
-        self._offered = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="panel") as panel:
@@ -48,37 +47,16 @@ class ExportChat(Dialog[Export]):
             )
             yield Static("", classes="grave", markup=False)
 
-    def on_mount(self) -> None:
-        options = self.query_one(OptionList)
-        options.can_focus = False
-        options.highlighted = 0
-        self.query_one(Input).focus()
-
     @property
     def form(self) -> str:
         """The form under the cursor."""
-        return list(FORMS)[self.query_one(OptionList).highlighted or 0]
+        return list(FORMS)[self.at]
 
-    def on_option_list_option_highlighted(self) -> None:
-        field = self.query_one(Input)
-        if field.value == self._offered:
-            field.value = self._offered = file_name(self._title, FORMS[self.form].ending)
-            field.cursor_position = len(field.value)
+    def offer(self) -> str:
+        return file_name(self._title, FORMS[self.form].ending)
 
     def on_input_changed(self) -> None:
         self.query_one(".grave", Static).update("")
-
-    def action_cursor_up(self) -> None:
-        self.query_one(OptionList).action_cursor_up()
-
-    def action_cursor_down(self) -> None:
-        self.query_one(OptionList).action_cursor_down()
-
-    def on_option_list_option_selected(self) -> None:
-        self.action_accept()
-
-    def on_input_submitted(self) -> None:
-        self.action_accept()
 
     def action_accept(self) -> None:
         path = target(self.query_one(Input).value, self._title, self.form)

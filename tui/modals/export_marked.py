@@ -11,8 +11,8 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.marked_rows import SHAPES, free_path
-from tui.modals.dialog import Dialog
 from tui.modals.folder import FolderSuggester
+from tui.modals.form_and_path import FormAndPath
 from tui.text import clean
 from tui.widgets.lines import line
 
@@ -25,12 +25,8 @@ class Export:
     path: Path
 
 
-class ExportMarked(Dialog[Export]):
-    """The file's name goes with the shape until a person types another one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._offered = ""
+class ExportMarked(FormAndPath[Export]):
+    """Offers a file that is not there yet, named after the shape."""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="panel") as panel:
@@ -47,37 +43,16 @@ class ExportMarked(Dialog[Export]):
             yield Input(suggester=FolderSuggester())
             yield Static("", classes="grave", markup=False)
 
-    def on_mount(self) -> None:
-        options = self.query_one(OptionList)
-        options.can_focus = False
-        options.highlighted = 0
-        self.query_one(Input).focus()
-
     @property
     def shape(self) -> str:
         """The shape under the cursor."""
-        return list(SHAPES)[self.query_one(OptionList).highlighted or 0]
+        return list(SHAPES)[self.at]
 
-    def on_option_list_option_highlighted(self) -> None:
-        field = self.query_one(Input)
-        if field.value == self._offered:
-            self._offered = str(free_path(f"marked-{self.shape}"))
-            field.value = self._offered
+    def offer(self) -> str:
+        return str(free_path(f"marked-{self.shape}"))
 
     def on_input_changed(self) -> None:
         self.query_one(".grave", Static).update("")
-
-    def action_cursor_up(self) -> None:
-        self.query_one(OptionList).action_cursor_up()
-
-    def action_cursor_down(self) -> None:
-        self.query_one(OptionList).action_cursor_down()
-
-    def on_option_list_option_selected(self) -> None:
-        self.action_accept()
-
-    def on_input_submitted(self) -> None:
-        self.action_accept()
 
     def action_accept(self) -> None:
         path = _path(self.query_one(Input).value.strip())

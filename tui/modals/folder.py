@@ -4,44 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textual import events
-from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.suggester import Suggester
-from textual.widgets import Input, Static
 
-from tui.modals.dialog import Dialog
-
-
-class FolderDialog(Dialog[str]):
-    """Dismisses with the path as it was typed."""
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="panel") as panel:
-            panel.border_title = "Add a folder"
-            panel.border_subtitle = "Enter add · Tab complete · Esc"
-            yield Input(placeholder="~/models", suggester=FolderSuggester())
-            yield Static(
-                "A folder that is a model, or holds some (config.json and *.safetensors each). "
-                "Adapters in it are found too. It is searched at later starts as well.",
-                classes="quiet",
-                markup=False,
-            )
-
-    def on_mount(self) -> None:
-        self.query_one(Input).focus()
-
-    def on_key(self, event: events.Key) -> None:
-        if event.key == "tab":
-            event.stop()
-            event.prevent_default()
-            self.query_one(Input).action_cursor_right()
-
-    def on_input_submitted(self) -> None:
-        self.action_accept()
-
-    def action_accept(self) -> None:
-        self.dismiss(self.query_one(Input).value.strip() or None)
+from tui.modals.path_dialog import PathDialog
 
 
 class FolderSuggester(Suggester):
@@ -64,3 +29,16 @@ class FolderSuggester(Suggester):
         except (OSError, RuntimeError):
             return None
         return f"{head}/{names[0]}/" if names else None
+
+
+class FolderDialog(PathDialog):
+    """A folder that models are looked for in."""
+
+    HEADING = "Add a folder"
+    KEYS = "Enter add · Tab complete · Esc"
+    EXAMPLE = "~/models"
+    ABOUT = (
+        "A folder that is a model, or holds some: config.json with *.safetensors, or GGUF files. "
+        "Adapters in it are found too. It is searched at later starts as well."
+    )
+    COMPLETES = FolderSuggester

@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from engine.api import Tally
 from tui.format import plural
 from tui.modals.dialog import Dialog
 from tui.modals.file_suggester import FileSuggester
+from tui.modals.path_dialog import PathDialog
 from tui.text import clean
 
 SHOWN = 8
 """Reasons that the report names."""
 
 
-class ImportChats(Dialog[str]):
-    """Dismisses with the path as it was typed."""
+class ImportChats(PathDialog):
+    """A file of chats, whoever wrote it."""
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="panel") as panel:
-            panel.border_title = "Import chats"
-            panel.border_subtitle = "Enter imports · Tab completes · Esc"
-            yield Input(placeholder="~/Downloads/conversations.json", suggester=FileSuggester())
-            yield Static(
-                "What is in the file tells its format: Qwill's JSON, ChatGPT's export (the zip too), "
-                "LM Studio's conversations (the folder too), oterm's store.db, ShareGPT, "
-                "or messages as JSON or JSONL.",
-                classes="quiet",
-                markup=False,
-            )
-
-    def on_mount(self) -> None:
-        self.query_one(Input).focus()
-
-    def on_key(self, event: events.Key) -> None:
-        if event.key == "tab":
-            event.stop()
-            event.prevent_default()
-            self.query_one(Input).action_cursor_right()
-
-    def on_input_submitted(self) -> None:
-        self.action_accept()
-
-    def action_accept(self) -> None:
-        self.dismiss(self.query_one(Input).value.strip() or None)
+    HEADING = "Import chats"
+    KEYS = "Enter imports · Tab completes · Esc"
+    EXAMPLE = "~/Downloads/conversations.json"
+    ABOUT = (
+        "What is in the file tells its format: Qwill's JSON, ChatGPT's export (the zip too), "
+        "LM Studio's conversations (the folder too), oterm's store.db, ShareGPT, "
+        "or messages as JSON or JSONL."
+    )
+    COMPLETES = FileSuggester
 
 
 class ImportReport(Dialog[None]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 
 import msgspec
@@ -17,14 +18,20 @@ from tui.widgets.lines import name
 STEP = 0.1
 POLL = 0.1
 """Seconds between two looks at how far an export is."""
+HELD = 1.0
+"""Seconds in which a step goes on from the last one asked for: a held key outruns the answer."""
 
 
 class AdapterVerbs(Desk):
     """Verbs on one adapter: the one under the cursor, else the active one."""
 
+    _aimed: tuple[str, str, float, float] = ("", "", 1.0, 0.0)
+    """Chat, adapter and the weight that was asked for last, and when."""
+
     def marked_adapter(self) -> str:
         """Id of the adapter under the side pane's cursor, while that has the focus."""
-        raise NotImplementedError
+        row = self.side.row if self.focused is self.side else None
+        return row.id if row is not None and row.kind == "adapter" else ""
 
     # --- the weight -------------------------------------------------------------------------
 
@@ -37,7 +44,12 @@ class AdapterVerbs(Desk):
     def weigh_by(self, change: float) -> None:
         """More or less of the active adapter, from the next message on; of several, the marked one."""
         meant = self._weighed()
-        self.weigh(change + (1.0 if meant is None else meant.weight))
+        if meant is None:
+            self.weigh(1.0)
+            return
+        chat, adapter, weight, when = self._aimed
+        held = (chat, adapter) == (self.state.chat, meant.id) and time.monotonic() - when < HELD
+        self.weigh(change + (weight if held else meant.weight))
 
     def weigh(self, weight: float) -> None:
         """Answer with so much of the active adapter, of several the marked one; 0 is as without it."""
@@ -54,6 +66,7 @@ class AdapterVerbs(Desk):
             msgspec.structs.replace(each, weight=weight) if each.id == meant.id else each
             for each in settings.adapters
         ]
+        self._aimed = (self.state.chat, meant.id, weight, time.monotonic())
         self.change_settings(settings.with_adapters(*changed))
         self.mark(What.ADAPTERS, What.ENGINE)
         title = name(self.state.engine.adapter_name(meant.id))

@@ -32,6 +32,7 @@ from tui.screens.look_verbs import LookVerbs
 from tui.screens.param_verbs import ParamVerbs
 from tui.screens.prompt_verbs import PromptVerbs
 from tui.screens.run_verbs import RunVerbs
+from tui.screens.side_verbs import SideVerbs
 from tui.screens.tour_verbs import TourVerbs
 from tui.screens.version_verbs import VersionVerbs
 from tui.state import State
@@ -50,18 +51,10 @@ from tui.widgets.transcript import Transcript
 
 CLOCK = 0.1
 """Seconds between drawings while a running clock is on the screen."""
-
-
 COVERED = 0.5
 """Seconds after which the engine is called even if the first paint was not seen."""
 PRELOAD = 0.3
 """Seconds after the first paint at which the Markdown widgets are imported, if no reply needed them yet."""
-
-
-def _preload() -> None:
-    importlib.import_module("tui.widgets.answer")
-
-
 ON_THE_WAY = 0.2
 """Seconds for which the messages of a changed path may follow the news of it."""
 
@@ -78,6 +71,7 @@ _MEASURED = {What.ENGINE, What.CHATS, What.MONITOR, What.SPEED, What.PATH, What.
 
 
 class Workbench(
+    SideVerbs,
     ImageVerbs,
     KeepVerbs,
     VersionVerbs,
@@ -373,46 +367,6 @@ class Workbench(
         self.side.set_class(self.focused is self.side, "-open")
         self.hints.show_moment(self.moment())
 
-    def on_side_pane_opened(self, event: SidePane.Opened) -> None:
-        if event.row.kind == "chat":
-            self.open_chat(event.row.id)
-            self.go_to(self.composer)
-        elif event.row.kind == "model":
-            self.use_model(event.row.id)
-        elif event.row.kind == "adapter":
-            self.toggle_adapter(event.row.id)
-        else:
-            self.open_runs(event.row.id)
-
-    def on_side_pane_asked(self, event: SidePane.Asked) -> None:
-        row = event.row
-        if event.verb == "back":
-            self.action_leave()
-        elif event.verb == "help":
-            self.action_help()
-        elif event.verb == "undo":
-            self.action_undo_delete()
-        elif event.verb == "delete" and row is not None and row.kind == "chat":
-            self.delete_chat(row.id)
-        elif event.verb in ("unload", "cancel") and row is not None and row.kind == "model":
-            self.unload(row.id)
-        elif event.verb == "beside" and row is not None and row.kind == "adapter":
-            self.add_adapter(row.id)
-        elif row is not None and row.kind == "adapter":
-            verbs = {
-                "heavier": self.action_heavier,
-                "lighter": self.action_lighter,
-                "prove": self.action_prove_adapter,
-                "export": self.action_export_adapter,
-            }
-            if event.verb in verbs:
-                verbs[event.verb]()
-
-    def marked_adapter(self) -> str:
-        """Id of the adapter under the side pane's cursor, while that has the focus."""
-        row = self.side.row if self.focused is self.side else None
-        return row.id if row is not None and row.kind == "adapter" else ""
-
     def on_transcript_verb(self, event: Transcript.Verb) -> None:
         if event.verb == "write":
             self.go_to(self.composer)
@@ -434,3 +388,7 @@ class Workbench(
 
     def _complete(self, text: str) -> list[slash.Completion]:
         return slash.complete(text, self.state.engine)
+
+
+def _preload() -> None:
+    importlib.import_module("tui.widgets.answer")

@@ -10,7 +10,8 @@ from textual.widgets import Input
 
 from engine.api import ErrorInfo
 from tui.forecast import Choice, Rules, quants, rules_of
-from tui.model_rows import Known, Row, Section, items
+from tui.model_rows import Known, Row, Section, by_name
+from tui.model_sections import items
 from tui.screens.layer import Layer
 from tui.server_rows import ServerLine
 from tui.widgets.lines import name
@@ -18,6 +19,7 @@ from tui.widgets.model_detail import ModelDetail
 from tui.widgets.model_table import ModelTable
 
 if TYPE_CHECKING:
+    from engine.api import Entry, Pick
     from tui.screens.chat import Workbench
 
 MOVED = 64 << 20
@@ -121,9 +123,8 @@ def _bandwidth() -> float:
     return memory_bandwidth()
 
 
-def _ranked(rules: Rules, use: str) -> tuple[dict, list]:  # type: ignore[type-arg]
+def _ranked(rules: Rules, use: str) -> tuple[dict[str, Entry], list[Pick]]:
     from engine.api import read_catalogue, what_fits
-    from tui.model_rows import by_name
 
     entries = read_catalogue()
     picks = what_fits(entries, rules.facts, use=use, reserve=rules.reserve, correction=rules.correction)

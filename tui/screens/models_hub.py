@@ -6,7 +6,7 @@ from engine.api import ErrorInfo, commands
 from tui.format import size
 from tui.model_rows import Door, Row
 from tui.screens.models_base import Browser
-from tui.widgets.lines import name
+from tui.widgets.lines import line, name
 
 
 class BrowserHub(Browser):
@@ -85,7 +85,6 @@ class BrowserHub(Browser):
     def _pick_file(self, row: Row, model: commands.HubModel, chat: bool) -> None:
         """Of several GGUF files one is taken."""
         from tui.modals.picker import Choice, Picker
-        from tui.widgets.lines import line
 
         sizes = {file.name: file.size for file in model.files}
         rows = [

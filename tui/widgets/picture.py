@@ -8,7 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.api import specs
-from tui.images import can_show, cells, words
+from tui.images import can_show, cells, shown, words
 from tui.widgets.lines import name
 
 
@@ -48,8 +48,6 @@ class Picture(Widget):
 
     async def show(self, data: bytes) -> None:
         """Show this PNG; where it cannot be, the line stays alone."""
-        from tui.images import shown
-
         try:
             widget = shown(data)
         except (ImportError, OSError, ValueError):

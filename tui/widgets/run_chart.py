@@ -10,9 +10,7 @@ from engine.api import runs
 from tui.curve import Curve, Moment
 from tui.format import seconds, shorten, size
 from tui.glyphs import Range
-from tui.state import State
 from tui.widgets.lines import line, name, spread
-from tui.widgets.painted import Painted
 from tui.widgets.run_lines import (
     EVAL,
     drawn,
@@ -22,13 +20,14 @@ from tui.widgets.run_lines import (
     number,
     phase_marks,
 )
+from tui.widgets.run_painted import RunPainted
 
 SCALE = 7
 """Columns of the numbers to the left."""
 
 
-class RunChart(Painted):
-    """Paints the run that it was told of last."""
+class RunChart(RunPainted):
+    """The curve, and what shares its time axis."""
 
     DEFAULT_CSS = """
     RunChart {
@@ -38,16 +37,6 @@ class RunChart(Painted):
         background: $background;
     }
     """
-
-    def __init__(self, state: State) -> None:
-        super().__init__()
-        self._state = state
-        self._run = ""
-
-    def show(self, run: str) -> None:
-        """Paint this run from now on."""
-        self._run = run
-        self.redraw()
 
     def lines(self, width: int, height: int) -> list[Content]:
         """A rule with the name, the curve with its scale, the memory, the phases and the time."""

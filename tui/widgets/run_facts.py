@@ -8,18 +8,17 @@ from textual.content import Content
 
 from engine.api import runs
 from tui.format import clock, seconds, shorten, size
-from tui.state import State
 from tui.text import clean
 from tui.train_form import TARGETS
 from tui.widgets.lines import line, name
-from tui.widgets.painted import Painted
 from tui.widgets.run_lines import standing
+from tui.widgets.run_painted import RunPainted
 
 _LABEL = 13
 
 
-class RunFacts(Painted):
-    """A column of labels and values for the run that it was told of last."""
+class RunFacts(RunPainted):
+    """A column of labels and values."""
 
     DEFAULT_CSS = """
     RunFacts {
@@ -28,16 +27,6 @@ class RunFacts(Painted):
         background: $background;
     }
     """
-
-    def __init__(self, state: State) -> None:
-        super().__init__()
-        self._state = state
-        self._run = ""
-
-    def show(self, run: str) -> None:
-        """Tell of this run from now on."""
-        self._run = run
-        self.redraw()
 
     def lines(self, width: int, height: int) -> list[Content]:
         """The error first, where there is one."""
