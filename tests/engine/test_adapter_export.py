@@ -26,7 +26,9 @@ from engine.protocol.adapters import Check, Exported  # noqa: E402
 from engine.protocol.errors import EngineError  # noqa: E402
 from engine.protocol.runs import AdapterInfo  # noqa: E402
 from engine.protocol.specs import ChatSettings, ModelInfo, Sampling  # noqa: E402
+from engine.workers import live_adapters  # noqa: E402
 from engine.workers.backend import TorchBackend, create  # noqa: E402
+from engine.workers.export import compare  # noqa: E402
 from engine.workers.training.adapter import save_adapter, skeleton  # noqa: E402
 from tests.support.sink import RecordedReply  # noqa: E402
 from tests.support.tiny import tiny_model  # noqa: E402
@@ -60,6 +62,16 @@ def loaded(model: ModelInfo, dtype: str = "float32") -> TorchBackend:
     return backend
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_comparison() -> Iterator[None]:
+    """Two prompts of six tokens each, and a proof of twelve."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "PROMPTS", compare.PROMPTS[:2])
+        patch.setattr(compare, "REPLY", 6)
+        patch.setattr(live_adapters, "PROVED", 12)
+        yield
+
+
 @pytest.fixture(scope="module")
 def demo() -> ModelInfo:
     return describe(demo_path(), "demo", "demo", "demo")
@@ -75,6 +87,13 @@ def backend(demo: ModelInfo) -> Iterator[TorchBackend]:
 @pytest.fixture(scope="module")
 def adapter(backend: TorchBackend, demo: ModelInfo, tmp_path_factory: pytest.TempPathFactory) -> AdapterInfo:
     return random_adapter(backend, demo, tmp_path_factory.mktemp("a") / "rand", strength=2.5)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TorchBackend, ModelInfo]:
+    """A tiny random model, loaded."""
+    model = tiny_model(tmp_path_factory.mktemp("small") / "base")
+    return loaded(model), model
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +136,10 @@ def logits(model: Any) -> torch.Tensor:
     ],
     ids=["lora", "rslora", "dora", "patterns"],
 )
-def test_a_merged_folder_says_what_peft_says(tmp_path: Path, config: dict[str, Any]) -> None:
-    model = tiny_model(tmp_path / "base")
-    backend = loaded(model)
+def test_a_merged_folder_says_what_peft_says(
+    small: tuple[TorchBackend, ModelInfo], tmp_path: Path, config: dict[str, Any]
+) -> None:
+    backend, model = small
     adapter = random_adapter(backend, model, tmp_path / "adapter", strength=0.1, **config)
     work = job("merged", adapter, model, tmp_path / "merged")
     written = backend.adapters.write(work, lambda *_: None, NEVER)

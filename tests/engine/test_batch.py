@@ -24,7 +24,7 @@ TEXTS = (
     "dog",
     "the quick brown fox jumps over the lazy dog, and the dog sleeps on",
 )
-GREEDY = ChatSettings(sampling=Sampling(temperature=0.0, max_tokens=40))
+GREEDY = ChatSettings(sampling=Sampling(temperature=0.0, max_tokens=12))
 
 
 class Answers:
@@ -53,6 +53,12 @@ def backend_of(folder: Path, family: str, **changes: object) -> TorchBackend:
     return backend
 
 
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
+    """One model for the tests that leave it as it was."""
+    return backend_of(tmp_path_factory.mktemp("models") / "qwen3", "qwen3")
+
+
 def specs(settings: ChatSettings = GREEDY, texts: tuple[str, ...] = TEXTS) -> tuple[ReplySpec, ...]:
     return tuple(ReplySpec("tiny", "c", (Turn("user", text),), settings) for text in texts)
 
@@ -71,7 +77,7 @@ def test_each_row_says_what_it_says_alone(
     backend = backend_of(tmp_path, family)
     assert backend.batcher.takes("tiny") == ""
     asked = tuple(
-        replace(spec, settings=replace(GREEDY, sampling=Sampling(temperature=0.0, max_tokens=10 + 9 * place)))
+        replace(spec, settings=replace(GREEDY, sampling=Sampling(temperature=0.0, max_tokens=4 + 4 * place)))
         for place, spec in enumerate(specs())
     )
     alone = [backend.reply(replace(spec, chat=str(n)), RecordingSink()) for n, spec in enumerate(asked)]
@@ -83,13 +89,12 @@ def test_each_row_says_what_it_says_alone(
             found = answers.found[place]
             assert found.ids == one.ids
             assert found.finish == one.finish == "length"
-            assert found.stats.tokens == 10 + 9 * place
+            assert found.stats.tokens == 4 + 4 * place
             assert found.stats.prompt_tokens == one.stats.prompt_tokens
         assert list(answers.found) == sorted(answers.found)  # the shortest was done first
 
 
-def test_sampled_rows_go_by_their_own_seeds(tmp_path: Path) -> None:
-    backend = backend_of(tmp_path, "qwen3")
+def test_sampled_rows_go_by_their_own_seeds(backend: TorchBackend) -> None:
     hot = [
         ChatSettings(sampling=Sampling(temperature=1.2, top_k=0, seed=seed, max_tokens=20))
         for seed in (1, 2, 1)
@@ -109,9 +114,10 @@ def test_a_budget_ends_the_thinking_of_each_row_by_itself(tmp_path: Path) -> Non
         "{{ '<|im_start|>assistant\n<think>\n' }}"
     )
     backend = backend_of(tmp_path, "qwen3", template=thinks)
+    settings = ChatSettings(sampling=Sampling(temperature=0.0, max_tokens=30))
     budgets = (4, 9, None)
     asked = tuple(
-        replace(spec, settings=replace(GREEDY, think_budget=budget))
+        replace(spec, settings=replace(settings, think_budget=budget))
         for spec, budget in zip(specs(), budgets, strict=False)
     )
     answers = together(backend, asked)
@@ -122,15 +128,13 @@ def test_a_budget_ends_the_thinking_of_each_row_by_itself(tmp_path: Path) -> Non
         assert found.stats.thinking_tokens == alone.stats.thinking_tokens
 
 
-def test_a_row_that_cannot_be_asked_leaves_the_others_alone(tmp_path: Path) -> None:
-    backend = backend_of(tmp_path, "llama")
+def test_a_row_that_cannot_be_asked_leaves_the_others_alone(backend: TorchBackend) -> None:
     answers = together(backend, specs(texts=(TEXTS[0], "word " * 3000, TEXTS[3])))
     assert answers.found[1].code == "prompt_too_long"
     assert answers.found[0].finish == answers.found[2].finish == "length"
 
 
-def test_a_stop_keeps_the_rows_that_are_done(tmp_path: Path) -> None:
-    backend = backend_of(tmp_path, "qwen3")
+def test_a_stop_keeps_the_rows_that_are_done(backend: TorchBackend) -> None:
     settings = [
         replace(GREEDY, sampling=Sampling(temperature=0.0, max_tokens=most)) for most in (3, 900, 900)
     ]
@@ -162,9 +166,8 @@ def test_a_batch_waits_while_the_chat_is_answered_and_ends_with_its_model(tmp_pa
 
 
 def test_memory_that_runs_out_makes_the_batch_smaller(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: TorchBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = backend_of(tmp_path, "qwen3")
     whole, sizes = batch_module.Together.run, []
 
     def run(self: batch_module.Together, *args: object) -> None:

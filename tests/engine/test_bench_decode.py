@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from engine.benching import BenchJob, BenchMachine, DecodeBench, TtftBench, bench
 from engine.protocol.errors import EngineError
+from engine.protocol.specs import ModelInfo
 from engine.workers.bench import decode
 from engine.workers.bench.decode import measure_decode
 from engine.workers.bench.sides import Ours, Theirs, Timed, prompt_of
@@ -26,6 +27,11 @@ pytestmark = pytest.mark.engine
 def small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bandwidth is measured over one megabyte."""
     monkeypatch.setattr("engine.workers.bench.machine.BUFFER", 1 << 20)
+
+
+@pytest.fixture(scope="module")
+def qwen3(tmp_path_factory: pytest.TempPathFactory) -> ModelInfo:
+    return tiny_model(tmp_path_factory.mktemp("models") / "qwen3")
 
 
 def told(_words: str) -> None: ...
@@ -57,9 +63,9 @@ def test_sides_go_on_from_exactly_the_prompt(tmp_path: Path) -> None:
     assert ours.agreement([*plain[:-1], (plain[-1] + 1) % 100]) == pytest.approx(8 / 9)
 
 
-def test_no_ratio_where_the_ids_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_ratio_where_the_ids_differ(qwen3: ModelInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Theirs, "plain", lambda self, tokens: [0] * tokens)
-    job = BenchJob("decode", tiny_model(tmp_path, "qwen3"), "float32", context=20, tokens=4, rounds=1)
+    job = BenchJob("decode", qwen3, "float32", context=20, tokens=4, rounds=1)
     found = measure_decode(job, told)
     assert (found.same, found.ratio) == (False, None)
     monkeypatch.undo()
@@ -68,41 +74,41 @@ def test_no_ratio_where_the_ids_differ(tmp_path: Path, monkeypatch: pytest.Monke
     assert (found.same, found.ratio, found.checked) == (False, None, "float32")
 
 
-def test_a_third_turn_finds_what_the_chat_computed(tmp_path: Path) -> None:
-    model = tiny_model(tmp_path, "qwen3")
-    found = measure_ttft(BenchJob("ttft", model, "float32", context=600, tokens=60, rounds=1), told)
+def test_a_third_turn_finds_what_the_chat_computed(qwen3: ModelInfo) -> None:
+    found = measure_ttft(BenchJob("ttft", qwen3, "float32", context=300, tokens=30, rounds=1), told)
     assert found.same
-    assert 30 < found.answer <= 61
-    assert found.cached > 400
+    assert 15 < found.answer <= 31
+    assert found.cached > 200
     assert found.ratio == pytest.approx(found.warm_ms / found.cold_ms)
     assert 0 < found.prompt_ms < found.warm_ms
 
 
 @pytest.mark.parametrize("kind", ["decode", "ttft"])
-def test_more_than_the_model_holds_is_refused_at_once(kind: str, tmp_path: Path) -> None:
-    job = BenchJob(kind, tiny_model(tmp_path, "qwen3"), "float32", context=CONTEXT)
+def test_more_than_the_model_holds_is_refused_at_once(kind: str, qwen3: ModelInfo) -> None:
+    job = BenchJob(kind, qwen3, "float32", context=CONTEXT)
     with pytest.raises(EngineError, match="no room for 1,024 tokens"):
         bench(job, told)
 
 
-def test_a_child_that_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_dies_is_one_sentence(
+    qwen3: ModelInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))
     with pytest.raises(EngineError) as caught:
-        bench(BenchJob("decode", tiny_model(tmp_path, "qwen3")), told)
+        bench(BenchJob("decode", qwen3), told)
     assert caught.value.info.code == "bench_failed"
 
 
-def test_llama_cpp_is_measured_or_missed_in_words(tmp_path: Path) -> None:
-    job = BenchJob("decode", tiny_model(tmp_path, "qwen3"), gguf=str(tmp_path / "none.gguf"))
+def test_llama_cpp_is_measured_or_missed_in_words(qwen3: ModelInfo, tmp_path: Path) -> None:
+    job = BenchJob("decode", qwen3, gguf=str(tmp_path / "none.gguf"))
     speed, words = decode.llama_tokens_per_s(job, "river", 1)
     assert speed is None
     assert "none.gguf" in words or "not installed" in words
 
 
-async def test_the_command_prints_one_object(home: Path, tmp_path: Path) -> None:
-    tiny_model(tmp_path / "tiny", "qwen3")
+async def test_the_command_prints_one_object(home: Path, qwen3: ModelInfo) -> None:
     size = ("--context", "20", "--tokens", "4", "--rounds", "1")
-    found = (await qwill("bench", "decode", "-m", str(tmp_path / "tiny"), *size, "--json")).json
+    found = (await qwill("bench", "decode", "-m", qwen3.path, *size, "--json")).json
     names = {"tokens_per_s", "generate_tokens_per_s", "ratio", "same", "bandwidth_gb_s", "share"}
     assert names <= set(DecodeBench.__struct_fields__) == set(found)
     assert found["same"]

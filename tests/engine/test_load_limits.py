@@ -72,7 +72,7 @@ def ask(text: str, **settings: Any) -> ReplySpec:
 
 def test_memory_that_runs_out_at_a_load_is_told_in_one_sentence(tmp_path: Path) -> None:
     tiny_model(tmp_path / "tiny")
-    tiny_model(tmp_path / "large", hidden_size=512, intermediate_size=8192, num_hidden_layers=4, spread=0.02)
+    tiny_model(tmp_path / "large", hidden_size=512, intermediate_size=8192, num_hidden_layers=2, spread=0.02)
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path / "tiny"), str(tmp_path / "large")],
         capture_output=True,

@@ -52,7 +52,7 @@ def bring(
     return load(spec, 1, lambda *step: record.append(step), threading.Event())
 
 
-def logits(loaded: LoadedModel, count: int = 40) -> torch.Tensor:
+def logits(loaded: LoadedModel, count: int = 16) -> torch.Tensor:
     """Rows `[count, vocabulary]`: half in one go, the rest a token at a time."""
     ids = [(7 * place) % 300 + 5 for place in range(count)]
     steps = CachedSteps(loaded.model, PrefixCache(1, loaded.model.config))

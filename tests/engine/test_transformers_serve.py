@@ -22,7 +22,7 @@ from tests.support.tiny_gguf import demo_gguf
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("servers")]
 KEY = "a-key-of-this-test"
-GREEDY = Sampling(temperature=0.0, max_tokens=120)
+GREEDY = Sampling(temperature=0.0, max_tokens=100)
 QUESTION = "What is 482 + 359?"
 
 
@@ -137,7 +137,7 @@ def test_a_text_is_counted_by_the_servers_own_tokenizer(llama_url: str) -> None:
 
 def test_a_full_context_ends_the_reply_and_a_long_chat_loses_its_oldest_turns(llama_url: str) -> None:
     wild = Sampling(temperature=20.0, top_k=0, top_p=1.0, min_p=0.0, seed=1)
-    turns = tuple(Turn("user" if n % 2 == 0 else "assistant", f"{n} is a number") for n in range(161))
+    turns = tuple(Turn("user" if n % 2 == 0 else "assistant", f"{n} is a number") for n in range(81))
     with server_chat(llama_url, key=KEY) as chat:
         long = chat.ask((*turns, Turn("user", QUESTION)), ChatSettings(think=False, sampling=GREEDY))
         full = chat.ask(QUESTION, ChatSettings(think=False, sampling=wild))

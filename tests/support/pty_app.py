@@ -46,6 +46,7 @@ KEYS = {
 }
 SYNC_QUERY = b"\x1b[?2026$p"
 SYNC_ANSWER = b"\x1b[?2026;2$y"
+FRAME, FRAME_END = b"\x1b[?2026h", b"\x1b[?2026l"
 # pyte prints the bytes of sequences it does not know; a real terminal swallows them.
 UNKNOWN = re.compile(
     rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]|\x1b\[[?0-9;]*\$[a-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1bP.*?\x1b\\",
@@ -223,8 +224,13 @@ class PtyApp:
         return data
 
     def _draw(self, data: bytes) -> None:
-        """Feed pyte, holding back a sequence that is not complete yet."""
+        """Feed pyte, holding back a frame or a sequence that is not complete yet, as a terminal does."""
         data = self._tail + data
+        frame = data.rfind(FRAME)
+        if frame >= 0 and data.find(FRAME_END, frame) < 0 and self._process.poll() is None:
+            self._tail = data[frame:]
+            self._feed(data[:frame])
+            return
         cut = data.rfind(b"\x1b")
         whole = (
             cut < 0
@@ -232,7 +238,9 @@ class PtyApp:
             or re.match(rb"\x1b(?:\[[0-9;?<>=$]*[a-zA-Z~]|[^\[\]P])", data[cut:])
         )
         self._tail = b"" if whole else data[cut:]
-        drawn = data if whole else data[:cut]
+        self._feed(data if whole else data[:cut])
+
+    def _feed(self, drawn: bytes) -> None:
         self._stream.feed(UNKNOWN.sub(lambda m: m[0] if KNOWN_MODE.match(m[0]) else b"", drawn))
         if self.first_paint is None and any(line.strip() for line in self._screen.display):
             self.first_paint = time.monotonic() - self.started
