@@ -1,4 +1,4 @@
-"""Who answers for a model, and in which lane: torch, llama.cpp, or a server behind an address."""
+"""Who answers for a model, and in which lane: torch, llama.cpp, ONNX Runtime, or a server."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from engine.protocol.specs import ModelInfo
 from engine.servers.known import Known
 
 LLAMA = "engine.llama.backend"
+ONNX = "engine.workers.onnx.backend"
 
 
 class Answerer(Protocol):
@@ -82,6 +83,7 @@ class Answering:
         self._model_lane = model_lane
         self._llama_lane: Lane | None = None
         self._llama: asyncio.Future[OwnProcesses] | None = None
+        self._onnx: asyncio.Future[Answerer] | None = None
         self._servers: Answerer | None = None
         self._server_lanes: dict[str, Lane] = {}
 
@@ -91,6 +93,8 @@ class Answering:
             return Desk(self.servers(), self._lane_of(queue_of(model)))
         if model.runs_on == "llama.cpp":
             return await self._llama_desk()
+        if model.runs_on == "onnx":
+            return await self._onnx_desk()
         # Shielded: who waits for torch may be cancelled, torch not.
         return Desk(await asyncio.shield(self._torch), self._model_lane)
 
@@ -127,6 +131,17 @@ class Answering:
             self._llama = None  # what was missing may be there next time
             raise
 
+    async def _onnx_desk(self) -> Desk:
+        """In torch's lane, since both want all of the processor."""
+        await asyncio.shield(self._torch)
+        if self._onnx is None:
+            self._onnx = self._model_lane.run(_onnx_backend)
+        try:
+            return Desk(await asyncio.shield(self._onnx), self._model_lane)
+        except EngineError:
+            self._onnx = None  # what was missing may be there next time
+            raise
+
     def _lane_of(self, queue: str) -> Lane:
         """One a server, so that one that hangs holds up nobody else."""
         if queue not in self._server_lanes:
@@ -141,6 +156,19 @@ def queue_of(model: ModelInfo) -> str:
 
 def _has_result(future: asyncio.Future[OwnProcesses] | None) -> TypeGuard[asyncio.Future[OwnProcesses]]:
     return future is not None and future.done() and not future.cancelled() and future.exception() is None
+
+
+def _onnx_backend() -> Answerer:
+    try:
+        backend: Answerer = importlib.import_module(ONNX).OnnxBackend()
+    except ImportError as error:
+        raise fault(
+            "onnx_missing",
+            "ONNX models need ONNX Runtime, which is not installed",
+            str(error),
+            "Install it with `pip install 'qwill[onnx]'`, then restart the engine (`qwill engine stop`)",
+        ) from error
+    return backend
 
 
 def _llama_backend() -> OwnProcesses:

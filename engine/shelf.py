@@ -127,7 +127,7 @@ class Shelf:
         """
         model = await self.find(ref)
         self.alive.used(model.id)
-        if model.state == "ready" and dtype in ("", model.load_dtype) and quant in (None, model.quant):
+        if model.state == "ready" and _held_so(model, dtype, quant):
             return model
         load = self._loads.get(model.id)
         if load is None:
@@ -162,16 +162,22 @@ class Shelf:
             raise fault("model_unsupported", f"{model.name} cannot be loaded", model.why)
         if model.state != "ready":
             return
+        if model.runs_on != "torch":
+            raise fault(
+                "not_here" if model.runs_on == "server" else "quant_refused",
+                f"{model.name} is held as its file or its server has it",
+                remedy="Leave dtype and quantisation out, or choose another model",
+            )
         if model.id == self.trained():
             raise fault(
                 "model_in_use",
-                f"A run trains on {model.name}, which is loaded as {model.load_dtype}",
+                f"A run trains on {model.name}, which is loaded as {model.quant or model.load_dtype}",
                 remedy="Wait for the end of the run, or leave dtype and quantisation out",
             )
         if self._watched() and not evict:
             raise fault(
                 "would_evict",
-                f"{model.name} is loaded as {model.load_dtype}, and an open workbench uses it",
+                f"{model.name} is loaded as {model.quant or model.load_dtype}, and an open workbench uses it",
                 remedy="Allow to load it again with --evict, or leave dtype and quantisation out",
             )
 
@@ -284,3 +290,10 @@ class Shelf:
         """Bytes that the loads under way will still take."""
         loads = ((spec, self._models[name]) for name, spec in self._specs.items() if name in self._models)
         return sum(round(weights_bytes(s.model, s.dtype) * (1 - m.progress)) for s, m in loads)
+
+
+def _held_so(model: ModelInfo, dtype: str, quant: Quant | None) -> bool:
+    """Whether a loaded model is already held as asked; `none` unpacks nothing of a file or a server."""
+    if model.runs_on != "torch" and not dtype and not quant:
+        return True
+    return dtype in ("", model.load_dtype) and quant in (None, model.quant)

@@ -19,6 +19,7 @@ from engine.models.headers import Broken, read_json
 from engine.models.hub_cache import MODELSCOPE, cache_folder, cached_models, cached_repositories
 from engine.models.lmstudio_store import lmstudio_stores
 from engine.models.ollama_store import ollama_stores, stored_models
+from engine.models.onnx import describe_onnx, is_onnx
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.specs import ModelInfo
 
@@ -168,6 +169,8 @@ def _folder(ref: str) -> Path | None:
 def is_model(folder: Path) -> bool:
     """Whether a folder looks like a model, whole or not."""
     try:
+        if is_onnx(folder):
+            return True
         if (folder / "config.json").is_file():
             return _has_weights(folder) or _is_model_config(folder / "config.json")
         return next(folder.glob("*.gguf"), None) is not None
@@ -186,7 +189,10 @@ def _add(models: list[ModelInfo], seen: set[Path], model: ModelInfo | None) -> N
 
 def _of_folder(folder: Path) -> ModelInfo:
     """A model that is called by its path."""
-    model = describe(folder, _printable(folder), _printable(folder.name), "folder")
+    if is_onnx(folder):
+        model = describe_onnx(folder, _printable(folder), _printable(folder.name))
+    else:
+        model = describe(folder, _printable(folder), _printable(folder.name), "folder")
     if os.fsencode(folder).decode("utf-8", "replace") == str(folder):
         return model
     return ModelInfo(

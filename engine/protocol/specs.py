@@ -37,8 +37,8 @@ LIVE_STATES: tuple[MessageState, ...] = (
 )
 
 
-RunsOn = Literal["torch", "llama.cpp", "server"]
-"""Who computes: Qwill's own loop on transformers, llama.cpp for GGUF files, or a server behind an address."""
+RunsOn = Literal["torch", "llama.cpp", "onnx", "server"]
+"""Who computes: Qwill's own loop on transformers, llama.cpp for GGUF files, ONNX Runtime, or a server."""
 Quant = Literal["", "int8", "int4", "nf4", "bnb8"]
 """Weights packed at load: none, our 8 and 4 bits for CPUs, bitsandbytes' 4-bit NormalFloat and 8 bits."""
 

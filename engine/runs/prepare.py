@@ -57,6 +57,13 @@ def data_hash(path: Path) -> str:
         raise unreadable(path, error) from error
 
 
+_ELSEWHERE = {
+    "server": "Its weights are with a server",
+    "llama.cpp": "llama.cpp computes it",
+    "onnx": "ONNX Runtime computes it",
+}
+
+
 def trainable(model: ModelInfo) -> ModelInfo:
     """The model itself; raises EngineError `model_unsupported`, `not_trainable`, `no_chat_template`."""
     if model.support == "unsupported":
@@ -65,7 +72,7 @@ def trainable(model: ModelInfo) -> ModelInfo:
         raise fault(
             "not_trainable",
             f"{model.name} cannot be trained here",
-            "Its weights are with a server" if model.runs_on == "server" else "llama.cpp computes it",
+            _ELSEWHERE[model.runs_on],
             "Choose the same model as a folder with safetensors files",
         )
     if not model.chat:

@@ -1,0 +1,1 @@
+"""ONNX models, computed by onnxruntime-genai; torch only draws the tokens."""
