@@ -14,6 +14,7 @@ from transformers.initialization import no_init_weights
 
 from engine.models.headers import tensor_shapes
 from engine.protocol.errors import EngineError, fault
+from engine.workers.outline import Outline
 
 MOST_LAYERS = 2048
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.")
@@ -40,7 +41,7 @@ def check_shapes(
 
     The model is built without memory (torch's meta device), which takes some tens of milliseconds.
     """
-    with torch.device("meta"), no_init_weights():
+    with Outline(), torch.device("meta"), no_init_weights():
         model: PreTrainedModel = kind.from_config(config)
         model.tie_weights()
     for key, tensor in model.state_dict().items():

@@ -26,6 +26,7 @@ from engine.workers.attention import use_own_attention
 from engine.workers.claims import check_layers, check_shapes
 from engine.workers.convert import convert, stored_dtype
 from engine.workers.device import is_out_of_memory, out_of_memory
+from engine.workers.outline import Outline
 from engine.workers.pages import SourcePages
 
 Progress = Callable[[float, str], None]
@@ -136,7 +137,7 @@ def place(
     """
     step(0.0, "checking the shapes")
     check_shapes(name, config, _kind(config), check_layers(folder, name, config))
-    with _tensors_reported(step, SourcePages(folder)), _collector_off():
+    with _tensors_reported(step, SourcePages(folder)), _collector_off(), Outline():
         loaded: Any = _kind(config).from_pretrained(
             folder,
             config=config,
