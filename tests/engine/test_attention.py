@@ -131,7 +131,7 @@ def test_a_load_switches_it_on_and_tokens_go_through_it(
         return scaled_dot_product_attention(query, *others, **named)
 
     monkeypatch.setattr(attention, "scaled_dot_product_attention", noted)
-    monkeypatch.setattr("engine.workers.steps.lean_step", lambda model: None)  # it has an attention of its own
+    monkeypatch.setattr("engine.workers.steps.lean_step", lambda _: None)  # it has its own attention
     with torch.inference_mode():
         steps = CachedSteps(model, PrefixCache("key", model.config))
         steps.prefill(list(range(5, 5 + 2 * WINDOW)), lambda: True)
