@@ -48,10 +48,10 @@ $(READY): pyproject.toml constraints.txt
 run: setup  ## open the workbench
 	$(BIN)/qwill $(ARGS)
 
-test: setup  ## every test; those with a screen or a terminal have the machine to themselves
+test: setup  ## every test; those with a real terminal have the machine to themselves
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/protocol tests/engine
-	$(BIN)/python -m pytest -q tests/tui tests/e2e tests/faults
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/protocol tests/engine tests/tui
+	$(BIN)/python -m pytest -q tests/e2e tests/faults
 else
 	$(BIN)/python -m pytest -q $(ARGS)
 endif
