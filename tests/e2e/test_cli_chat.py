@@ -41,7 +41,7 @@ async def test_json_is_one_line_with_the_texts_as_decoded() -> None:
     assert done.code == 0
     assert done.err == ""
     said = done.json
-    assert list(said) == ["text", "thinking", "model", "adapter", "adapters", "finish_reason", "stats"]
+    assert list(said) == ["text", "thinking", "model", "adapter", "finish_reason", "stats"]
     assert "841" in said["text"]
     assert said["thinking"]
     assert (said["model"], said["adapter"], said["finish_reason"]) == ("demo", "", "stop")
