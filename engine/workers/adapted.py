@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from engine.models.adapters import CONFIG, WEIGHTS
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import AdapterInfo
-from engine.workers.adapter_mix import refuse_unmixable, slot
+from engine.workers.adapter_mix import broken, refuse_unmixable, slot
 from engine.workers.loaded import LoadedModel
 
 KEPT = 4
@@ -121,9 +121,9 @@ def _with(model: Any, adapter: AdapterInfo, name: str, *, alone: bool) -> Any:
             model = get_peft_model(model, lora, adapter_name=name)
         report: Any = set_peft_model_state_dict(model, tensors, adapter_name=name)
     except (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
-        raise _broken(adapter, str(error).strip().partition("\n")[0]) from error
+        raise broken(adapter, str(error).strip().partition("\n")[0]) from error
     if report.unexpected_keys:
-        raise _broken(adapter, f"The model has no place for {report.unexpected_keys[0]}")
+        raise broken(adapter, f"The model has no place for {report.unexpected_keys[0]}")
     return model
 
 
@@ -133,13 +133,4 @@ def _unscalable(adapter: AdapterInfo) -> EngineError:
         f"{adapter.name} cannot be weighted",
         "DoRA learns how long each row of a matrix is, beside its LoRA part, so a share of it is not defined",
         "Set its weight to 1",
-    )
-
-
-def _broken(adapter: AdapterInfo, detail: str) -> EngineError:
-    return fault(
-        "adapter_broken",
-        f"The adapter {adapter.name} cannot be put on this model",
-        detail,
-        "Turn the adapter off, or train it again on this base",
     )

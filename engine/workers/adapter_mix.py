@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.protocol.errors import fault
+from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import AdapterInfo
 
 _BEYOND = {
@@ -33,3 +33,13 @@ def refuse_unmixable(adapter: AdapterInfo, config: dict[str, Any]) -> None:
             f"It has {found[0]}, and only changes of plain LoRA can be added up",
             "Use it alone, or leave it out",
         )
+
+
+def broken(adapter: AdapterInfo, detail: str) -> EngineError:
+    """The EngineError `adapter_broken` of an adapter that a model has no place for."""
+    return fault(
+        "adapter_broken",
+        f"The adapter {adapter.name} cannot be put on this model",
+        detail,
+        "Turn the adapter off, or train it again on this base",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -14,10 +13,11 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from engine.files import sync_folder
+from engine.files import replacing
 from engine.models.headers import HEADER_LIMIT, Broken, check_file
 from engine.paths import cache_dir
 from engine.protocol.errors import EngineError
+from engine.workers.safe_file import write_safetensors
 
 VERSION = 1
 """Of the packing; another one makes every kept file useless."""
@@ -29,14 +29,6 @@ ABANDONED_S = 3600.0
 """Age of a half-written file whose writer must be gone."""
 ALIGNED = 64
 """Bytes: torch's kernels load weights as if they began where its own allocator begins them, or crash."""
-NAMES = {
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.float32: "F32",
-}
-"""As safetensors spells them."""
 Layout = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]
 
 log = logging.getLogger(__name__)
@@ -130,28 +122,8 @@ def _make_room(folder: Path, size: int) -> None:
 
 
 def _write(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """A safetensors file, a tensor at a time: the library's own writer first copies all of them."""
-    header, offset = {}, 0
     # No gaps are allowed: what is not a whole number of steps long goes last, or it moves all behind it.
     ordered = sorted(tensors.items(), key=lambda item: item[1].nbytes % ALIGNED != 0)
-    for name, tensor in ordered:
-        end = offset + tensor.nbytes
-        dtype = NAMES[tensor.dtype]
-        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [offset, end]}
-        offset = end
-    head = json.dumps(header).encode()
-    head += b" " * (-(8 + len(head)) % ALIGNED)
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(len(head).to_bytes(8, "little") + head)
-            for _, tensor in ordered:
-                flat = tensor.detach().contiguous().reshape(-1)
-                file.write(flat.view(torch.uint8).numpy().data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temp, path)
-    except OSError:
-        temp.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    entries = [(name, tuple(tensor.shape), tensor.dtype) for name, tensor in ordered]
+    with replacing(path) as file:
+        write_safetensors(file, entries, tensors.__getitem__, ALIGNED)

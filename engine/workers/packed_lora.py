@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from engine.models.adapters import CONFIG, WEIGHTS
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import AdapterInfo
-from engine.workers.adapter_mix import refuse_unmixable, slot
+from engine.workers.adapter_mix import broken, refuse_unmixable, slot
 from engine.workers.loaded import LoadedModel
 from engine.workers.quantise import is_packed
 
@@ -85,7 +85,7 @@ def _put(
         for path, (a, b) in pairs.items():
             _wrap(model, path, a, b, _scale(config, path, a.shape[0]), name)
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise _broken(adapter, str(error).strip().partition("\n")[0]) from error
+        raise broken(adapter, str(error).strip().partition("\n")[0]) from error
 
 
 def packed_skeleton(model: PreTrainedModel) -> PreTrainedModel:
@@ -116,7 +116,7 @@ def _pairs(
     pairs = {}
     for path, both in sides.items():
         if both.keys() != {"A", "B"} or both["A"].dim() != 2 or both["B"].dim() != 2:
-            raise _broken(adapter, f"Half of its matrices for {path} are missing or have no rows")
+            raise broken(adapter, f"Half of its matrices for {path} are missing or have no rows")
         a, b = (both[side].to(loaded.model.device, torch.float32).contiguous() for side in "AB")
         pairs[path] = (a, b)
     return pairs
@@ -162,13 +162,4 @@ def _needs_whole(adapter: AdapterInfo, loaded: LoadedModel, words: str) -> Engin
         f"The adapter {adapter.name} does not work on packed weights",
         f"It has {words}, and {loaded.info.name} is loaded as {loaded.info.quant}",
         "Load the model with --quant none",
-    )
-
-
-def _broken(adapter: AdapterInfo, detail: str) -> EngineError:
-    return fault(
-        "adapter_broken",
-        f"The adapter {adapter.name} cannot be put on this model",
-        detail,
-        "Turn the adapter off, or train it again on this base",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,9 @@ from engine.hub import faults, job, ledger, places
 from engine.protocol import commands as c
 from engine.protocol.errors import EngineError
 from engine.protocol.events import DownloadChanged, DownloadProgress, ModelChanged
-from tests.support.fake_hub import FakeHub, fake_hub, git_hash
+from tests.support.fake_hub import FakeHub, git_hash
 from tests.support.full_disk import file_limit
-from tests.support.hub_bench import ID, WEIGHTS, Bench, came, partial, reach, snapshot, stock
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    with fake_hub() as hub:
-        stock(hub, tmp_path / "tiny")
-        reach(hub, monkeypatch)
-        yield hub
-
-
-@pytest.fixture
-async def bench(hub: FakeHub) -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    await bench.close()
+from tests.support.hub_bench import ID, WEIGHTS, Bench, came, partial, snapshot
 
 
 async def refused(bench: Bench, *files: str, model: str = ID, revision: str = "") -> str:

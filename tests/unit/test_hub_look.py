@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,8 @@ from engine.hub import places
 from engine.hub.files import RepoFile
 from engine.protocol import commands as c
 from engine.protocol.errors import EngineError
-from tests.support.fake_hub import FakeHub, FakeModel, fake_hub
-from tests.support.hub_bench import ID, WEIGHTS, Bench, reach, stock
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    with fake_hub() as hub:
-        stock(hub, tmp_path / "tiny")
-        reach(hub, monkeypatch)
-        yield hub
-
-
-@pytest.fixture
-async def bench(hub: FakeHub) -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    await bench.close()
+from tests.support.fake_hub import FakeHub, FakeModel
+from tests.support.hub_bench import ID, WEIGHTS, Bench
 
 
 def listed(*names: str) -> list[RepoFile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from engine.models.headers import INDEX, read_json
 from engine.protocol.errors import EngineError, fault
 from engine.workers.export.merged_weights import MergedWeights
 from engine.workers.export.peft_files import read_adapter
-from engine.workers.export.safe_file import DTYPES, write_safetensors
+from engine.workers.safe_file import DTYPES, write_safetensors
 
 COPIED = (
     *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt"),
@@ -57,7 +58,10 @@ def write_merged(job: ExportJob, part: Path, progress: Progress, cancelled: thre
                 (name, tuple(entry["shape"]), _kept(DTYPES.get(entry["dtype"]), kept))
                 for name, entry in table.items()
             ]
-            write_safetensors(part / file.name, entries, get)
+            with (part / file.name).open("wb") as written:
+                write_safetensors(written, entries, get)
+                written.flush()
+                os.fsync(written.fileno())
             places |= dict.fromkeys(table, file.name)
         if (base / INDEX).is_file():
             total_size = sum((part / file.name).stat().st_size for file in weights.files)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -27,11 +26,16 @@ ALIGN = 8
 
 
 def write_safetensors(
-    path: Path,
+    file: BinaryIO,
     tensors: Iterable[tuple[str, tuple[int, ...], torch.dtype]],
     get: Callable[[str], torch.Tensor],
+    align: int = ALIGN,
 ) -> None:
-    """Write a file of these names, shapes and dtypes; `get` is called once a name. Raises OSError."""
+    """Write these names, shapes and dtypes; `get` is called once a name. Raises OSError.
+
+    The library's own writer first copies all of them. `align`: bytes at a multiple of which the first tensor
+    begins; no gaps are allowed behind it.
+    """
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end, names = 0, []
     for name, shape, dtype in tensors:
@@ -39,11 +43,8 @@ def write_safetensors(
         header[name] = {"dtype": NAMES[dtype], "shape": list(shape), "data_offsets": [begin, end]}
         names.append((name, dtype))
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % ALIGN)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name, dtype in names:
-            tensor = get(name).to(dtype).contiguous()
-            file.write(tensor.flatten().view(torch.uint8).numpy().data)
-        file.flush()
-        os.fsync(file.fileno())
+    text += b" " * (-(8 + len(text)) % align)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name, dtype in names:
+        tensor = get(name).detach().to(dtype).contiguous()
+        file.write(tensor.flatten().view(torch.uint8).numpy().data)
