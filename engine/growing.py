@@ -29,6 +29,12 @@ class GrowingReply:
         """All of one part."""
         return "".join(self._pieces[part])
 
+    def _write(self, pieces: list[tuple[Part, str]]) -> None:
+        """Add what a parser made of new text."""
+        for part, text in pieces:
+            self._enter("thinking" if part == "thinking" else "answering")
+            self._put(part, text)
+
     def _put(self, part: Part, text: str) -> None:
         self._pieces[part].append(text)
         self._sink.text(part, text)

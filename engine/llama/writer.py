@@ -38,7 +38,7 @@ class LlamaWriter(GrowingReply):
     def token(self, token: int, text: str, *, count: int = 1) -> None:
         """Take the next piece. `count`: tokens of the model's own choice in it."""
         before = self.part
-        self._emit(self._parser.feed(token, text))
+        self._write(self._parser.feed(token, text))
         after = self.part
         if before == after == "thinking":
             self.thinking_tokens += count
@@ -47,10 +47,5 @@ class LlamaWriter(GrowingReply):
 
     def flush(self) -> None:
         """The end: whatever was held back comes out, and the clock stops."""
-        self._emit(self._parser.flush())
+        self._write(self._parser.flush())
         self._clock(False)
-
-    def _emit(self, pieces: list[tuple[Part, str]]) -> None:
-        for part, text in pieces:
-            self._enter("thinking" if part == "thinking" else "answering")
-            self._put(part, text)

@@ -47,7 +47,7 @@ class ReplyWriter(GrowingReply):
     def token(self, token_id: int, *, counted: bool = True) -> None:
         """Take the next id. `counted`: whether it was the model's own choice."""
         before = self.part
-        self._emit(self._parser.feed(token_id, self._decoder.feed(token_id)))
+        self._write(self._parser.feed(token_id, self._decoder.feed(token_id)))
         after = self.part
         if counted and before == after == "thinking":
             self.thinking_tokens += 1
@@ -58,11 +58,6 @@ class ReplyWriter(GrowingReply):
         """The end: whatever was held back comes out, and the clock stops."""
         rest = self._decoder.flush()
         if rest:
-            self._emit(self._parser.feed(NO_TOKEN, rest))
-        self._emit(self._parser.flush())
+            self._write(self._parser.feed(NO_TOKEN, rest))
+        self._write(self._parser.flush())
         self._clock(False)
-
-    def _emit(self, pieces: list[tuple[Part, str]]) -> None:
-        for part, text in pieces:
-            self._enter("thinking" if part == "thinking" else "answering")
-            self._put(part, text)
