@@ -7,8 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from engine.protocol.runs import Estimate, Phase, PhaseMark, StepPoint, TrainSpec
+from engine.protocol.runs import Estimate, PauseMode, Phase, PhaseMark, StepPoint
 from engine.protocol.specs import ModelInfo
+from engine.protocol.training import TrainSpec
 
 
 class RunJob(msgspec.Struct, frozen=True):
@@ -22,6 +23,8 @@ class RunJob(msgspec.Struct, frozen=True):
     model: ModelInfo
     data: str
     """Absolute path of the dataset."""
+    checkpoint: str = ""
+    """Folder of the checkpoint to go on from; empty begins anew."""
 
 
 class RunSink(Protocol):
@@ -29,6 +32,10 @@ class RunSink(Protocol):
 
     stopped: threading.Event
     """Set to end after the present step."""
+    pausing: threading.Event
+    """Set for as long as the run should stand still; looked at after each step."""
+    pause_mode: PauseMode
+    """How, while `pausing` is set. Park ends `train` with `RunOutcome.parked`."""
 
     def sized(self, steps: int) -> None:
         """The number of optimiser steps is known."""
@@ -37,6 +44,10 @@ class RunSink(Protocol):
     def phase(self, phase: Phase, step: int = 0) -> PhaseMark: ...
 
     def point(self, point: StepPoint) -> None: ...
+
+    def saved(self, step: int, folder: str) -> None:
+        """A checkpoint is on disk, verified and named."""
+        ...
 
 
 class RunOutcome(msgspec.Struct, frozen=True):
@@ -47,6 +58,12 @@ class RunOutcome(msgspec.Struct, frozen=True):
     """Folder of the adapter; empty when nothing was saved."""
     loss: float | None = None
     eval_loss: float | None = None
+    parked: bool = False
+    """Whether it stopped at a checkpoint to go on later."""
+    best_step: int = 0
+    best_eval: float | None = None
+    measured: int = 0
+    """Bytes that it took at its highest beside what was loaded before; 0: unknown."""
 
 
 class Trainer(Protocol):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from engine.data.rows import Row, Said
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import DatasetReport, Problem
 
@@ -17,22 +18,6 @@ LINE_LIMIT = 1 << 20
 SHOWN = 100
 """Problems that a report carries at most; all are counted."""
 ROLES = ("system", "user", "assistant")
-
-
-class Said(msgspec.Struct, frozen=True):
-    """One message of a row."""
-
-    role: str
-    content: str
-    thinking: str = ""
-    """From the key `reasoning_content`, where a row has it."""
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One chat to learn from; it ends with an assistant's message."""
-
-    line: int
-    messages: tuple[Said, ...]
 
 
 class Bad(Exception):

@@ -28,6 +28,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "clip": (0, 1e6),
     "eval_fraction": (0, 0.5),
     "eval_every": (0, 1_000_000),
+    "save_every": (0, 1_000_000),
+    "early_stop": (0, 1000),
+    "loraplus": (0, 1000),
+    "beta": (0, 100),
+    "limit": (0, 1_000_000_000),
 }
 """Smallest and largest sensible value of each number."""
 
@@ -96,7 +101,9 @@ def dump_spec(spec: TrainSpec) -> bytes:
 
 
 def _toml(value: object) -> str:
-    # JSON's strings and numbers are TOML's too, once DEL is escaped.
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(str(key))} = {_toml(each)}" for key, each in value.items()) + "}"
+    # JSON's strings, numbers and lists are TOML's too, once DEL is escaped.
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
 

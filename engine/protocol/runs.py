@@ -1,4 +1,4 @@
-"""The nouns of training: specs, runs, adapters, datasets. Plain data, no behaviour."""
+"""The nouns of training: runs, adapters, datasets. Plain data, no behaviour."""
 
 from __future__ import annotations
 
@@ -7,49 +7,14 @@ from typing import Literal
 import msgspec
 
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.training import TrainSpec
 
-Method = Literal["lora"]
 RunState = Literal["queued", "running", "paused", "done", "failed", "stopped"]
-Phase = Literal["waiting", "data", "load", "first step", "train", "eval", "save", "end"]
+Phase = Literal[
+    "waiting", "data", "load", "rehearsal", "first step", "train", "eval", "save", "sample", "paused", "end"
+]
 """What a run is doing; each change is a mark on the time axis."""
 ENDED_STATES: tuple[RunState, ...] = ("done", "failed", "stopped")
-
-
-class TrainSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One adapter run, as `run.toml` writes it. 0 means: chosen from the data and the model."""
-
-    model: str
-    """Id of the base."""
-    data: str
-    """Path of a JSONL file of messages, or `shipped:NAME` for a dataset that comes with Qwill."""
-    name: str = ""
-    method: Method = "lora"
-    rank: int = 16
-    alpha: int = 0
-    """Scale is alpha / rank; 0 takes twice the rank."""
-    dropout: float = 0.0
-    targets: Literal["attention", "mlp", "attention+mlp"] = "attention+mlp"
-    steps: int = 0
-    """Optimiser steps; 0 counts them from `epochs`."""
-    epochs: float = 3.0
-    batch: int = 4
-    """Rows of a micro-batch."""
-    accumulate: int = 1
-    """Micro-batches of one optimiser step."""
-    length: int = 1024
-    """Tokens of a row at most; a longer row is left out, never cut in silence."""
-    rate: float = 0.0
-    """Peak learning rate; 0 picks by the model's size."""
-    warmup: float = 0.05
-    """Share of the steps over which the rate rises from 0."""
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    """Largest gradient norm."""
-    eval_fraction: float = 0.05
-    """Share of the rows held out for evaluation."""
-    eval_every: int = 0
-    """Steps between evaluations; 0 takes a tenth of the run."""
-    seed: int = 0
 
 
 class StepPoint(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,6 +34,10 @@ class StepPoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """Unix time in seconds."""
     memory: int = 0
     """Bytes of the engine's resident memory at the step's end."""
+    epoch: float = 0.0
+    """Times through the data at the step's end."""
+    metrics: dict[str, float] = {}
+    """Further numbers by name, e.g. reward margin and accuracy of a preference run."""
 
 
 class PhaseMark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,6 +50,23 @@ class PhaseMark(msgspec.Struct, frozen=True, omit_defaults=True):
     """Bytes resident when it begins."""
     peak: int = 0
     """Peak bytes resident of the phase before it."""
+
+
+PauseMode = Literal["", "hold", "yield", "park"]
+"""hold keeps all memory, yield moves the run's own to RAM so that the chat has the GPU, park leaves a
+checkpoint on disk and lets go of all."""
+
+
+class RunFinding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line about a run's health."""
+
+    code: str
+    """`overfit`, `dead_adapter`, `rate_too_high`, `loss_spike`, `stalled`, `not_learning`."""
+    step: int
+    title: str
+    """One plain sentence."""
+    key: str = ""
+    """Action that is suggested, by its id in the action table, e.g. `run.stop`."""
 
 
 class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -110,6 +96,35 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     versions: dict[str, str] = {}
     """Of torch, transformers, peft and Qwill, as they ran."""
     error: ErrorInfo | None = None
+    place: int = 0
+    """In the queue, from 1; 0 when it does not wait there."""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    epoch: float = 0.0
+    tokens: int = 0
+    """Trained on so far, padding left out."""
+    best_eval: float | None = None
+    best_step: int = 0
+    grad_norm: float = 0.0
+    rate: float = 0.0
+    pause: PauseMode = ""
+    """How a paused run holds its memory; "" when it is not paused."""
+    tries: int = 0
+    """Times that it was taken up again after the engine had died."""
+    resumed: tuple[int, ...] = ()
+    """Steps at which it was taken up again."""
+    device: str = ""
+    predicted: int = 0
+    """Bytes that the estimate foretold at its highest, beside what was loaded already."""
+    measured: int = 0
+    """Bytes that it took at its highest, counted the same way."""
+    adapter_bytes: int = 0
+    forgetting: float | None = None
+    """Loss on held-out general text after the run less before it, in nats a token."""
+    findings: tuple[RunFinding, ...] = ()
+    """What its health looks like; newest last."""
+    idle: bool = False
+    """Whether it waits until nobody chats."""
 
 
 class AdapterInfo(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from engine.protocol.runs import Phase, PhaseMark, RunInfo, StepPoint
+from engine.protocol.runs import PauseMode, Phase, PhaseMark, RunInfo, StepPoint
 from engine.runs.log import LogWriter
 from engine.runs.pace import Pace
 from engine.runs.peak import PeakWatch
@@ -35,6 +35,8 @@ class LiveRun:
         self.stopped = threading.Event()
         self.save_on_stop = threading.Event()
         self.save_on_stop.set()
+        self.pausing = threading.Event()
+        self.pause_mode: PauseMode = ""
         self.ended_early = asyncio.Event()
         """`stopped`, for those who wait in the loop."""
         self.leaving = False
@@ -64,6 +66,9 @@ class LiveRun:
         point = replace(point, at=point.at or time.time(), memory=point.memory or self.peak.look())
         self.writer.point(point)
         self._hand_over(point)
+
+    def saved(self, step: int, folder: str) -> None:
+        """Checkpoints are found by their folders; nothing is told."""
 
     def _hand_over(self, piece: Piece) -> None:
         with self._lock:

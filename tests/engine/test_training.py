@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from engine.backend import LoadSpec, ReplySpec, Turn  # noqa: E402
 from engine.chat.template import ChatTemplate  # noqa: E402
-from engine.data.read import Said  # noqa: E402
+from engine.data.rows import Said  # noqa: E402
 from engine.models.adapters import describe_adapter  # noqa: E402
 from engine.models.describe import describe  # noqa: E402
 from engine.models.discover import demo_path  # noqa: E402

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.read import LINE_LIMIT, Row, check, read_rows, usable_rows
+from engine.data.read import LINE_LIMIT, check, read_rows, usable_rows
+from engine.data.rows import Row
 from engine.data.spec_file import checked, dump_spec, load_spec
 from engine.data.split import split
 from engine.protocol.errors import EngineError

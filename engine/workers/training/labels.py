@@ -16,7 +16,7 @@ import msgspec
 
 from engine.backend import Turn
 from engine.chat.template import ChatTemplate
-from engine.data.read import Row, Said
+from engine.data.rows import Row, Said
 from engine.protocol.errors import fault
 from engine.protocol.specs import ChatSettings
 
@@ -34,11 +34,20 @@ class Example(msgspec.Struct, frozen=True):
     def labelled(self) -> int:
         return sum(label != IGNORED for label in self.labels)
 
+    @property
+    def tokens(self) -> int:
+        return len(self.ids)
+
+    @property
+    def longest(self) -> int:
+        return len(self.ids)
+
 
 class Tally(msgspec.Struct):
     """What became of the rows."""
 
-    examples: list[Example]
+    examples: list[Any]
+    """Of the objective's kind (engine.workers.training.objective.Example)."""
     too_long: int = 0
     """Left out: longer than the run's length. Never cut, because a cut answer teaches to break off."""
     unmatched: int = 0

@@ -1,4 +1,4 @@
-"""One LoRA run from top to bottom: data, adapter, steps, evaluations, files."""
+"""One run from top to bottom: data, adapter, steps, evaluations, files."""
 
 from __future__ import annotations
 
@@ -10,57 +10,25 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 from torch import Tensor
 
-from engine.data.read import usable_rows
-from engine.data.split import split
 from engine.models.adapter_fit import vocabulary_mark
 from engine.models.fingerprint import fingerprint
 from engine.protocol.errors import fault
-from engine.protocol.runs import StepPoint, TrainSpec
+from engine.protocol.runs import StepPoint
 from engine.training import RunJob, RunOutcome, RunSink
 from engine.workers.gate import Gate
-from engine.workers.training.adapter import model_card, save_adapter, with_lora
+from engine.workers.training.adapter import model_card
 from engine.workers.training.base import Base
-from engine.workers.training.batches import epochs, in_order, padded
-from engine.workers.training.labels import Example, Labeller
-from engine.workers.training.loss import summed_loss
+from engine.workers.training.batches import epochs, in_order
+from engine.workers.training.lesson import Lesson, prepare, step_count
+from engine.workers.training.objective import Example, objective_of
 from engine.workers.training.schedule import rate_at
+from engine.workers.training.student import Student
 
 EVALUATIONS = 10
 """Over a run, where the spec does not say."""
-
-
-class Lesson(msgspec.Struct, frozen=True):
-    """What there is to learn, and what to test on."""
-
-    train: list[Example]
-    held: list[Example]
-    left_out: int
-
-    @property
-    def tokens(self) -> int:
-        return sum(len(example.ids) for example in self.train)
-
-    @property
-    def labelled(self) -> int:
-        return sum(example.labelled for example in self.train)
-
-
-def prepare(spec: TrainSpec, data: Path, labeller: Labeller) -> Lesson:
-    """Tokenise and split by rows, so that no row is learnt and tested. Raises EngineError with the reason."""
-    learnt, held = split(usable_rows(data), spec.eval_fraction, spec.seed)
-    train = labeller.tally(learnt, spec.length)
-    tested = labeller.tally(held, spec.length) if held else None
-    left_out = train.too_long + train.unmatched
-    return Lesson(train.examples, tested.examples if tested else [], left_out)
-
-
-def step_count(spec: TrainSpec, examples: int) -> int:
-    """Optimiser steps of a run over so many examples."""
-    return spec.steps or max(1, math.ceil(spec.epochs * examples / (spec.batch * spec.accumulate)))
 
 
 class Run:
@@ -72,7 +40,8 @@ class Run:
         self._base = base
         self._sink = sink
         self._gate = gate
-        self._model: Any = None
+        self._objective = objective_of(job.spec)
+        self._student: Student
         self._folder = Path(job.folder) / "adapter"
         self._saved_at = 0
         self._loss: float | None = None
@@ -82,11 +51,11 @@ class Run:
         """Train to the end, or until stopped. Raises EngineError; what was saved before stays."""
         sink, spec = self._sink, self._spec
         sink.phase("data")
-        lesson = prepare(spec, Path(self._job.data), self._base.labeller)
+        lesson = prepare(spec, Path(self._job.data), self._base.labeller, self._objective)
         steps = step_count(spec, len(lesson.train))
         sink.sized(steps)
         sink.phase("load")
-        self._model = with_lora(self._base.pristine, spec, self._base.reference)
+        self._student = Student(self._base, spec)
         done = self._steps(lesson, steps)
         if done == steps or save_on_stop.is_set():
             self._save(done)
@@ -96,8 +65,8 @@ class Run:
 
     def _steps(self, lesson: Lesson, steps: int) -> int:
         spec, sink = self._spec, self._sink
-        weights = [p for p in self._model.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(weights, lr=spec.rate, weight_decay=spec.weight_decay)
+        weights = list(self._student.weights().values())
+        optimiser = torch.optim.AdamW(self._student.groups(), lr=spec.rate, weight_decay=spec.weight_decay)
         batches = epochs(lesson.train, spec.batch, spec.seed)
         every = spec.eval_every or max(1, steps // EVALUATIONS)
         self._evaluate(lesson.held, 0)
@@ -125,19 +94,20 @@ class Run:
         """One optimiser step."""
         spec, began = self._spec, time.monotonic()
         group = list(islice(batches, spec.accumulate))
-        labelled = sum(example.labelled for batch in group for example in batch)
+        weight = sum(self._objective.weight(batch) for batch in group)
         total, waited = 0.0, 0.0
-        self._model.train()
+        self._student.learn()
         for batch in group:
             waited += self._gate.wait(self._sink.stopped)
-            loss = summed_loss(self._model.get_base_model(), *self._on_device(batch)) / labelled
+            summed, _ = self._objective.summed(self._student, batch)
+            loss = summed / weight
             loss.backward()
             total += float(loss.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(weights, spec.clip or math.inf))
         self._check_finite(step, total, norm)
         rate = rate_at(step, steps, spec.rate, spec.warmup)
         for options in optimiser.param_groups:
-            options["lr"] = rate
+            options["lr"] = rate * options["share"]
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         self._loss = total
@@ -146,8 +116,8 @@ class Run:
             loss=total,
             rate=rate,
             grad_norm=norm,
-            tokens=sum(len(example.ids) for batch in group for example in batch),
-            labelled=labelled,
+            tokens=sum(example.tokens for batch in group for example in batch),
+            labelled=sum(example.labelled for batch in group for example in batch),
             seconds=time.monotonic() - began - waited,
             at=time.time(),
         )
@@ -168,25 +138,21 @@ class Run:
         if not held:
             return
         self._sink.phase("eval", step)
-        self._model.eval()
-        total, labelled = 0.0, 0
+        self._student.answer()
+        total, weight = 0.0, 0
         for batch in in_order(held, self._spec.batch):
             self._gate.wait(self._sink.stopped)
-            total += float(summed_loss(self._model.get_base_model(), *self._on_device(batch)))
-            labelled += sum(example.labelled for example in batch)
-        self._eval_loss = total / labelled
+            total += float(self._objective.summed(self._student, batch)[0])
+            weight += self._objective.weight(batch)
+        self._eval_loss = total / weight
         self._sink.point(StepPoint(step, eval_loss=self._eval_loss, at=time.time()))
-
-    def _on_device(self, batch: list[Example]) -> tuple[Tensor, Tensor]:
-        ids, labels = padded(batch)
-        return ids.to(self._base.device), labels.to(self._base.device)
 
     def _save(self, step: int) -> None:
         if step == self._saved_at or step == 0:
             return
         self._sink.phase("save", step)
         try:
-            save_adapter(self._model, self._folder, self._note(step), self._card(step))
+            self._student.save(self._folder, self._note(step), self._card(step))
         except OSError as error:
             raise fault(
                 "save_failed",

@@ -44,24 +44,24 @@ class TorchTrainer:
         """Tokenises the data and counts; loads no weights. Raises EngineError with what is wrong."""
         # peft takes seconds to import
         from engine.workers.training.adapter import adapter_parameters
-        from engine.workers.training.run import prepare, step_count
+        from engine.workers.training.lesson import prepare, step_count
+        from engine.workers.training.objective import objective_of
 
         folder = Path(model.path)
         config = build_config(checked_config(folder, model.name), model.name)
         vocabulary = Vocabulary.load(folder, ChatTemplate.load(folder), end_ids(config))
-        lesson = prepare(spec, Path(data), labeller(vocabulary, model))
+        lesson = prepare(spec, Path(data), labeller(vocabulary, model), objective_of(spec))
         steps = step_count(spec, len(lesson.train))
         device = pick_device()
         dtype = pick_dtype("", device)
         loaded = self._whole(model.id)
         base_bytes = loaded.info.memory if loaded else model.parameters * _WIDTHS[dtype]
-        longest = max(len(example.ids) for example in lesson.train + lesson.held)
         text = config.get_text_config(decoder=True)
         if loaded:
             adapter = adapter_parameters(loaded.model, spec)
         else:  # seven projections a layer, each of about the hidden size on both sides
             adapter = spec.rank * 2 * text.hidden_size * 7 * text.num_hidden_layers
-        sizes = fit.parts(config, spec, base_bytes, adapter, longest)
+        sizes = fit.parts(config, spec, base_bytes, adapter, lesson.longest)
         seen = lesson.tokens / len(lesson.train) * spec.batch * spec.accumulate * steps
         duration = fit.seconds(model.parameters, int(seen), fit.flops_per_second(device, dtype))
         counts = (len(lesson.train) + len(lesson.held), lesson.tokens, lesson.labelled)
