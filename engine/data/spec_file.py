@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from engine.data.methods import check_method, default_alpha, default_rate, short_name
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import TrainSpec
 from engine.protocol.specs import ModelInfo
@@ -49,25 +50,29 @@ def checked(spec: TrainSpec) -> TrainSpec:
             )
     if not spec.steps and not spec.epochs:
         raise fault("spec_wrong", "Both steps and epochs are 0", remedy="Set one of them")
+    check_method(spec)
     return spec
 
 
 DEFAULTS = TrainSpec("", "")
-RATES = ((50_000_000, 4e-3), (500_000_000, 5e-4))
-"""Peak rates by the parameters that a model has at most; small models take, and need, larger steps."""
-LARGE_RATE = 2e-4
 
 
 def filled(spec: TrainSpec, model: ModelInfo) -> TrainSpec:
     """What was left to us, chosen: name, alpha, rate, and no rows longer than the model's context."""
-    rate = next((rate for limit, rate in RATES if model.parameters <= limit), LARGE_RATE)
+    data = Path(spec.data.removeprefix("shipped:")).stem
     return replace(
         spec,
-        name=spec.name or f"{Path(spec.data.removeprefix('shipped:')).stem}-r{spec.rank}",
-        alpha=spec.alpha or 2 * spec.rank,
-        rate=spec.rate or rate,
+        name=spec.name or f"{data}-{short_name(spec)}",
+        quant="nf4" if spec.method == "loftq" else spec.quant,
+        alpha=spec.alpha or default_alpha(spec.method, spec.rank),
+        rate=spec.rate or _gentle(spec) * default_rate(spec.method, model.parameters),
         length=min(spec.length, model.context or spec.length),
     )
+
+
+def _gentle(spec: TrainSpec) -> float:
+    """Preferences take smaller steps: the loss asks for a difference, and is content with ruined answers."""
+    return 0.25 if spec.objective in ("dpo", "orpo", "kto") else 1.0
 
 
 def load_spec(path: Path, changes: Mapping[str, object] | None = None) -> TrainSpec:

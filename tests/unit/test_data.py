@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.read import LINE_LIMIT, check, read_rows, usable_rows
+from engine.data.check import check
+from engine.data.load import rows_for
+from engine.data.read import LINE_LIMIT, read_rows
 from engine.data.rows import Row
 from engine.data.spec_file import checked, dump_spec, load_spec
 from engine.data.split import split
@@ -29,7 +31,7 @@ GOOD = chat(("user", "Hi"), ("assistant", "Ahoy"))
     [
         ("{", "", "not JSON"),
         ("[1]", "", "not an object"),
-        ('{"text": "x"}', "messages", "keys here: text"),
+        ('{"note": "x"}', "messages", "keys here: note"),
         ('{"messages": "x"}', "messages", "not a list"),
         ('{"messages": ["x"]}', "messages[0]", "not an object"),
         (chat(("human", "Hi"), ("assistant", "x")), "messages[0].role", "'human' is none of"),
@@ -79,7 +81,7 @@ def test_one_row_is_not_enough(tmp_path: Path, rows: int) -> None:
     path = tmp_path / "d.jsonl"
     path.write_text(f"{GOOD}\n" * rows)
     with pytest.raises(EngineError) as caught:
-        usable_rows(path)
+        rows_for(TrainSpec("", ""), path)
     assert caught.value.info.code == "data_empty"
     assert "data check" in caught.value.info.remedy
 

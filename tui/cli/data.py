@@ -1,18 +1,22 @@
-"""`qwill data`: check a dataset by line and key, and list those that come with Qwill."""
+"""`qwill data`: check a dataset by line and key, see a row as it is learnt, make one of pasted text."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
+from pathlib import Path
 
-from engine.api import Client, commands, runs
+from engine.api import Client, commands, fault, runs
 from tui.cli import output
 from tui.cli.attached import attached
+from tui.cli.data_report import LEAST, show
+from tui.cli.loading import model_name
 from tui.cli.train import data_name
 from tui.format import plural, shorten
 
-LEAST = 2
-"""Usable rows that a run needs: one to learn from, one to be tested on."""
+PASTE_LIMIT = 800_000
+"""Bytes of a pasted text at most: it travels to the engine in one line."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,51 +25,111 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
+    actions = {"check": _check, "preview": _preview, "paste": _paste, "fetch": _fetch, "list": _list}
     async with attached(args) as client:
-        if args.action == "check":
-            return await _check(client, args)
-        found: commands.DatasetList = await client.request(commands.ListDatasets())
-        if args.json:
-            output.say_json([output.plain(dataset) for dataset in found.datasets])
-        else:
-            rows = [(each.id, str(each.rows), each.title, each.about) for each in found.datasets]
-            output.table([("dataset", "rows", "title", "about"), *rows], right=(1,))
-        return 0
+        return await actions[args.action](client, args)
 
 
 async def _check(client: Client, args: argparse.Namespace) -> int:
     """0 when a run would use every row, else 1."""
-    report: runs.DatasetReport = await client.request(commands.CheckData(data_name(args.data)))
-    usable = report.rows >= LEAST and all(not problem.fatal for problem in report.problems)
+    report: runs.DatasetReport = await client.request(
+        commands.CheckData(
+            data_name(args.data),
+            columns=dict(args.columns),
+            objective=args.objective or "",
+            model=model_name(args.model) if args.model else "",
+            length=args.length,
+            eval_data=data_name(args.eval_data) if args.eval_data else "",
+            limit=args.limit,
+        )
+    )
+    usable = report.rows >= LEAST and all(not problem.fatal for problem in report.problems) and not report.bad
     if args.json:
         output.say_json(output.plain(report) | {"ok": usable})
     else:
-        _print(report)
+        show(report)
     return 0 if usable else 1
 
 
-def _print(report: runs.DatasetReport) -> None:
-    rows = [
-        ("file", report.path),
-        ("rows", f"{report.rows:,} usable, {plural(report.turns, 'message')}"),
-        (
-            "characters",
-            f"{report.characters:,}, {report.labelled_characters:,} of them learnt; "
-            f"{report.longest:,} in the longest row",
-        ),
-        ("sha256", report.sha256),
-        ("first", shorten(report.first, 70)),
-    ]
-    output.table([line for line in rows if line[1]])
-    if report.problems:
-        print()
-        problems = [
-            (f"line {p.line}", p.key or "-", p.what, "left out" if p.fatal else "used all the same")
-            for p in report.problems
-        ]
-        output.table([("where", "key", "what", "so it is"), *problems])
-    hidden = report.problem_count - len(report.problems)
-    if hidden > 0:
-        output.say(f"... and {plural(hidden, 'problem')} more.")
-    if report.rows < LEAST:
-        output.say(f"A run needs at least {LEAST} usable rows: one to learn from, one to be tested on.")
+async def _preview(client: Client, args: argparse.Namespace) -> int:
+    """0 when the row teaches something, else 1."""
+    from tui.cli import data_mask
+
+    model = model_name(args.model) if args.model else client.welcome.snapshot.default_model
+    data, columns = data_name(args.data), dict(args.columns)
+    objective = args.objective
+    if objective is None:
+        some = await client.request(commands.CheckData(data, columns=columns, limit=args.limit or 200))
+        objective = next(iter(some.objectives), "chat")
+    spec = runs.TrainSpec(
+        model, data, objective=objective, columns=columns, length=args.length, limit=args.limit
+    )
+    side = "rejected" if args.rejected else ""
+    asked = commands.PreviewRow(spec, row=args.row, answer=args.answer, side=side)  # type: ignore[arg-type]
+    preview: commands.MaskPreview = await client.request(asked)
+    if args.json:
+        output.say_json(output.plain(preview))
+    else:
+        data_mask.show(preview)
+    return 0 if preview.labelled and not preview.cut else 1
+
+
+async def _paste(client: Client, args: argparse.Namespace) -> int:
+    """0 when pairs were found, else 1."""
+    found: commands.PastedRows = await client.request(commands.PasteRows(_text(args.file)))
+    saved: commands.SavedRows | None = None
+    if args.name and found.pairs:
+        verb = commands.AppendRows if args.append else commands.SaveRows
+        saved = await client.request(verb(found.pairs, name=args.name, system=args.system))
+    if args.json:
+        output.say_json(output.plain(found) | {"saved": output.plain(saved)})
+        return 0 if found.pairs else 1
+    if found.pairs:
+        rows = [(shorten(pair.question, 50), shorten(pair.answer, 50)) for pair in found.pairs[:10]]
+        output.table([("question", "answer"), *rows])
+        output.say(f"{plural(len(found.pairs), 'pair')} found ({found.form}).")
+    for problem in found.problems:
+        output.say(problem)
+    if saved is not None:
+        output.say(f"Saved: {saved.path}, {plural(saved.rows, 'row')}.")
+    elif found.pairs:
+        output.say("Nothing is saved yet; --name NAME saves them.")
+    return 0 if found.pairs else 1
+
+
+def _text(name: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).expanduser().read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise fault("data_unreadable", f"{name} cannot be read", error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise fault("data_unreadable", "The text is not UTF-8", f"At byte {error.start}") from error
+    if len(content) > PASTE_LIMIT:
+        raise fault(
+            "data_too_large",
+            "The text is too large to be pasted",
+            remedy="Save it as CSV, and give the file's path",
+        )
+    return text
+
+
+async def _fetch(client: Client, args: argparse.Namespace) -> int:
+    found: commands.DataPreview = await client.request(commands.FetchData(args.data, args.limit))
+    if args.json:
+        output.say_json(output.plain(found))
+        return 0
+    for row in found.rows:
+        output.say(shorten(row, 160))
+    output.say(f"{plural(found.count, 'row')} fetched, with {', '.join(found.columns)}: {found.path}")
+    return 0
+
+
+async def _list(client: Client, args: argparse.Namespace) -> int:
+    found: commands.DatasetList = await client.request(commands.ListDatasets())
+    if args.json:
+        output.say_json([output.plain(dataset) for dataset in found.datasets])
+    else:
+        rows = [(each.id, str(each.rows), each.title, each.about) for each in found.datasets]
+        output.table([("dataset", "rows", "title", "about"), *rows], right=(1,))
+    return 0

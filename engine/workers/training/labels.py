@@ -57,11 +57,47 @@ class Tally(msgspec.Struct):
 class Labeller:
     """Turns rows into examples for one tokenizer and one template."""
 
-    def __init__(self, tokenizer: Any, template: ChatTemplate, stop_ids: Iterable[int]) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: ChatTemplate | None,
+        stop_ids: Iterable[int],
+        model: str = "This model",
+    ) -> None:
         """`tokenizer`: a fast transformers tokenizer; `stop_ids`: the ids at which generation ends."""
         self._tokenizer = tokenizer
-        self._template = template
+        self._chat_template = template
+        self._model = model
         self._stop_ids = frozenset(stop_ids)
+
+    @property
+    def chats(self) -> bool:
+        """Whether the model can hold a chat."""
+        return self._chat_template is not None
+
+    @property
+    def _template(self) -> ChatTemplate:
+        if self._chat_template is None:
+            raise fault(
+                "no_template",
+                f"{self._model} has no chat template, so chats cannot be rendered for it",
+                remedy="Choose a chat model as the base",
+            )
+        return self._chat_template
+
+    @property
+    def tokenizer(self) -> Any:
+        """The fast transformers tokenizer that it was made with."""
+        return self._tokenizer
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """The ids at which generation ends."""
+        return self._stop_ids
+
+    def asked(self, text: str) -> list[int]:
+        """Ids of a prompt of one user's message, without thinking where the template can do without."""
+        return self._ids(self._template.render((Turn("user", text),), ChatSettings(), think=False))
 
     def tally(self, rows: Sequence[Row], length: int) -> Tally:
         """All answers of all rows; raises EngineError `no_labels` when nothing is left to learn from."""
@@ -89,11 +125,24 @@ class Labeller:
         settings = ChatSettings()
         prompt = self._template.render(turns[:-1], settings, think=True)
         whole = self._template.render(turns, settings, think=True, answered=True)
-        # Where the prompt is no prefix of the whole (it opens a think block, say), they part earlier.
-        start = len(commonprefix([prompt, whole]))
-        if messages[-1].content.strip() not in whole[start:]:
+        text, start = _joined(prompt, whole, messages[-2].content.strip() if messages[1:] else "")
+        begins = _before(messages[-1].content.strip(), text, start)
+        if begins is None:
             return None
-        return self._labelled(whole, start)
+        example = self._labelled(text, begins)
+        return example if example.labelled else None
+
+    def text(self, text: str) -> Example:
+        """A plain text, all of it labelled, with the end token behind it."""
+        ids = self._ids(text)
+        end = self._tokenizer.eos_token_id
+        ids = ids if end is None else [*ids, end]
+        return Example(ids, list(ids))
+
+    def stops(self, example: Example) -> bool:
+        """Whether the token at which generation ends is learnt where the answer ends."""
+        learnt = [label for label in example.labels if label != IGNORED]
+        return bool(learnt) and learnt[-1] in self._stop_ids
 
     def _labelled(self, text: str, start: int) -> Example:
         before = self._ids(text[:start])
@@ -105,6 +154,39 @@ class Labeller:
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _joined(prompt: str, whole: str, asked: str) -> tuple[str, int]:
+    """(the prompt with what follows it, where that begins).
+
+    Where the prompt is no prefix of the whole because it opens a think block, say, they part earlier. Where
+    it is none because the template writes the question otherwise once it is answered (Mistral's puts the
+    system prompt into the last turn only), the prompt stands as the chat sends it.
+    """
+    start = len(commonprefix([prompt, whole]))
+    here = prompt.rfind(asked) + len(asked)
+    if not asked or asked not in prompt or here <= start:
+        return whole, start
+    there = -len(asked)
+    for _ in range(prompt.count(asked)):
+        there = whole.find(asked, there + len(asked))
+        if there < 0:
+            return whole, start
+    rest = whole[there + len(asked) :]
+    shared = len(commonprefix([prompt[here:], rest]))
+    return prompt[: here + shared] + rest[shared:], here + shared
+
+
+def _before(answer: str, whole: str, start: int) -> int | None:
+    """Where the label begins: at `start`, or at the answer where that lies a little before it.
+
+    An answer may begin like what the prompt ends with (`<b>` after an opened `<think>`). None where the
+    answer is not there.
+    """
+    if answer in whole[start:]:
+        return start
+    place = whole.find(answer, max(0, start - len(answer) + 1))
+    return place if 0 <= place < start else None
 
 
 def _role(said: Said) -> Any:

@@ -6,8 +6,10 @@ import math
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from engine.data.read import usable_rows
+from engine.data.load import rows_for
+from engine.data.place import data_path
 from engine.data.split import split
 from engine.protocol.training import TrainSpec
 from engine.workers.training.labels import Labeller
@@ -37,7 +39,12 @@ class Lesson(msgspec.Struct, frozen=True):
 
 def prepare(spec: TrainSpec, data: Path, labeller: Labeller, objective: Objective) -> Lesson:
     """Tokenise and split by rows. Raises EngineError with the reason when nothing can be learnt."""
-    learnt, held = split(usable_rows(data), spec.eval_fraction, spec.seed)
+    rows = rows_for(spec, data)
+    if spec.eval_data:
+        asked = replace(spec, limit=0, eval_fraction=0.0)
+        learnt, held = rows, rows_for(asked, data_path(spec.eval_data))
+    else:
+        learnt, held = split(rows, spec.eval_fraction, spec.seed)
     train = objective.examples(learnt, labeller, spec.length)
     tested = objective.examples(held, labeller, spec.length) if held else None
     left_out = train.too_long + train.unmatched
@@ -46,4 +53,5 @@ def prepare(spec: TrainSpec, data: Path, labeller: Labeller, objective: Objectiv
 
 def step_count(spec: TrainSpec, examples: int) -> int:
     """Optimiser steps of a run over so many examples."""
-    return spec.steps or max(1, math.ceil(spec.epochs * examples / (spec.batch * spec.accumulate)))
+    batches = math.ceil(examples / spec.batch)
+    return spec.steps or max(1, math.ceil(spec.epochs * batches / spec.accumulate))
