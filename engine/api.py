@@ -13,6 +13,7 @@ from engine.protocol import commands, events, runs, specs
 from engine.protocol.errors import EngineDead, EngineError, EngineLost, ErrorInfo, QwillError, fault
 
 if TYPE_CHECKING:
+    from engine.bench_training import SideFigures, TrainBench, TrainJob, bench_train
     from engine.benching import (
         BenchJob,
         BenchMachine,
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
     from engine.catalogue.rank import Pick, what_fits
     from engine.catalogue.read import Entry, entry_of, read_catalogue
     from engine.client import Client
-    from engine.connect import Target, connect
-    from engine.data.spec_file import load_spec, spec_of
+    from engine.connect import RESTARTS, Target, connect
+    from engine.data.methods import (
+        METHOD_LINES,
+        PRESET_LINES,
+        PRESETS,
+        QUANT_LINES,
+        method_title,
+        rate_warning,
+    )
+    from engine.data.spec_file import dump_spec, load_spec, spec_of
     from engine.hub.faults import check_online
     from engine.interchange.carry import bring_in, take_out
     from engine.interchange.filenames import file_name
@@ -39,9 +48,14 @@ if TYPE_CHECKING:
     from engine.models.shape import Size
     from engine.monitor import Sampler
     from engine.protocol.fit import FitRules
-    from engine.settings import EngineSettings, engine_settings, settings_path
+    from engine.protocol.training import ALIASES
+    from engine.settings import EngineSettings, engine_settings, read_table, settings_path
 
 _LATER = {
+    "SideFigures": "engine.bench_training",
+    "TrainBench": "engine.bench_training",
+    "TrainJob": "engine.bench_training",
+    "bench_train": "engine.bench_training",
     "BenchJob": "engine.benching",
     "BenchMachine": "engine.benching",
     "DecodeBench": "engine.benching",
@@ -55,6 +69,7 @@ _LATER = {
     "Entry": "engine.catalogue.read",
     "Estimate": "engine.models.fit",
     "EngineSettings": "engine.settings",
+    "ALIASES": "engine.protocol.training",
     "FitRules": "engine.protocol.fit",
     "Learned": "engine.models.fit_log",
     "MachineFacts": "engine.models.machine",
@@ -62,6 +77,7 @@ _LATER = {
     "Size": "engine.models.shape",
     "entry_of": "engine.catalogue.read",
     "engine_settings": "engine.settings",
+    "read_table": "engine.settings",
     "estimate": "engine.models.fit",
     "foretell": "engine.models.fit",
     "kept_free": "engine.models.machine",
@@ -80,8 +96,16 @@ _LATER = {
     "save": "engine.interchange.save",
     "take_out": "engine.interchange.carry",
     "Client": "engine.client",
+    "RESTARTS": "engine.connect",
     "Target": "engine.connect",
     "connect": "engine.connect",
+    "METHOD_LINES": "engine.data.methods",
+    "PRESETS": "engine.data.methods",
+    "PRESET_LINES": "engine.data.methods",
+    "QUANT_LINES": "engine.data.methods",
+    "method_title": "engine.data.methods",
+    "rate_warning": "engine.data.methods",
+    "dump_spec": "engine.data.spec_file",
     "load_spec": "engine.data.spec_file",
     "settings_path": "engine.settings",
     "spec_of": "engine.data.spec_file",
@@ -89,7 +113,13 @@ _LATER = {
 """Imported when they are asked for: the screen is painted before it calls the engine."""
 
 __all__ = [
+    "ALIASES",
+    "RESTARTS",
     "FORMS",
+    "METHOD_LINES",
+    "PRESETS",
+    "PRESET_LINES",
+    "QUANT_LINES",
     "VERSION",
     "BenchJob",
     "BenchMachine",
@@ -109,12 +139,16 @@ __all__ = [
     "Pick",
     "QualityBench",
     "QwillError",
+    "SideFigures",
     "Size",
     "Tally",
     "Target",
+    "TrainBench",
+    "TrainJob",
     "TtftBench",
     "bench",
     "bench_model",
+    "bench_train",
     "bring_in",
     "check_online",
     "commands",
@@ -133,7 +167,10 @@ __all__ = [
     "kept_free",
     "learned",
     "likely_devices",
+    "dump_spec",
     "load_spec",
+    "method_title",
+    "rate_warning",
     "lock_holder",
     "log_path",
     "machine_facts",
@@ -144,6 +181,7 @@ __all__ = [
     "remedy",
     "runs",
     "save",
+    "read_table",
     "settings_path",
     "socket_path",
     "spec_of",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.adapter_works import AdapterWorks
     from engine.batch_works import Batcher
     from engine.counting import Counter
+    from engine.score_works import Scorer
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -151,6 +152,11 @@ class Backend(Protocol):
     @property
     def batcher(self) -> Batcher:
         """Its methods run in the batch thread."""
+        ...
+
+    @property
+    def scorer(self) -> Scorer:
+        """Its methods run in the scoring thread."""
         ...
 
     @property

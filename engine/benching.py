@@ -181,7 +181,7 @@ def bench(job: BenchJob, told: Callable[[str], None]) -> DecodeBench | TtftBench
                 if result is not None:
                     return result
                 told(said.told)
-            raise _died(child.wait(), complaints)
+            raise died(child.wait(), complaints)
         finally:
             child.kill()
             child.wait()
@@ -211,7 +211,8 @@ def _start(complaints: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def _died(code: int, complaints: IO[bytes]) -> EngineError:
+def died(code: int, complaints: IO[bytes]) -> EngineError:
+    """The EngineError `bench_failed` for a process that left without a result, with its last words."""
     complaints.seek(0)
     lines = complaints.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
     return fault(

@@ -17,6 +17,10 @@ START_SECONDS = 20.0
 """How long a new engine may take to answer; it binds its socket before it imports torch."""
 
 
+RESTARTS = "engine_restarts"
+"""Code of the error of a link whose engine was killed and is started again by its parent: attach again."""
+
+
 class Target(msgspec.Struct, frozen=True):
     """Which engine to talk to."""
 
@@ -48,9 +52,10 @@ async def connect(
             if isinstance(error, EngineLost) and error.info.code != LOST.code:
                 raise
         if parent is None:
-            if not start and daemon.lock_holder() is None:
+            if not start and daemon.lock_holder() is None and not daemon.comes_back():
                 raise EngineLost(NOT_RUNNING)
-            parent = daemon.start_engine() if daemon.lock_holder() is None else 0
+            coming = daemon.lock_holder() is not None or daemon.comes_back()
+            parent = 0 if coming else daemon.start_engine()
         elif time.monotonic() > deadline or (parent and not daemon.alive(parent)):
             if time.monotonic() > deadline or daemon.lock_holder() is None:
                 raise EngineDead(_did_not_start())
@@ -85,6 +90,8 @@ async def _autopsy(welcome: Welcome) -> EngineLost:
     """Why a link ended: the engine's process is gone (and how), or only the link broke."""
     pid = welcome.snapshot.engine.pid
     note = await asyncio.to_thread(daemon.last_exit, pid) if await _dies(pid) else None
+    if note is not None and note.again:
+        return EngineDead(_restarts(note.sentence()))
     if note is not None:
         return EngineDead(_dead(note.sentence()))
     if not daemon.alive(pid):
@@ -100,6 +107,10 @@ async def _dies(pid: int, patience: float = 0.5) -> bool:
             return False
         await asyncio.sleep(0.02)
     return True
+
+
+def _restarts(title: str) -> ErrorInfo:
+    return ErrorInfo(RESTARTS, title, "Everything shown is kept", retryable=True)
 
 
 def _dead(title: str) -> ErrorInfo:

@@ -7,6 +7,7 @@ One engine a user: it holds an flock for its whole life, and the kernel frees th
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import os
@@ -22,11 +23,19 @@ import msgspec
 from engine import paths
 from engine.files import write_atomic
 from engine.protocol.errors import fault
+from engine.runs import under_way
 
 LOG_KEPT = 4 << 20
 """Bytes of log that are kept when an engine starts; a longer one moves to engine.log.1."""
 BUSY_EXIT = 3
 """Exit code of an engine that found another one alive."""
+CRASHES = (-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+"""How an engine ends whom nobody asked to: the kernel takes it, or a library breaks."""
+TRIES = 3
+"""Times that an engine with a run under way is started again within TRIES_SECONDS."""
+TRIES_SECONDS = 600.0
+COMES_BACK_SECONDS = 10.0
+"""After the end of an engine, in which the one that its parent starts must have taken the lock."""
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -36,9 +45,25 @@ class Exit(msgspec.Struct, frozen=True):
     code: int
     """Exit status; negative is the signal that killed it, as subprocess counts."""
     at: float
+    run: str = ""
+    """Id of the run that was under way."""
+    again: bool = False
+    """Whether its parent starts another one, which takes the run up."""
+    out_of_memory: bool = False
+    """Whether the kernel says that it ended a process because memory ran out."""
 
     def sentence(self) -> str:
         """In plain words."""
+        return self._how() + self._and_then()
+
+    def _and_then(self) -> str:
+        if self.again:
+            return ". It starts again and goes on with the run"
+        if self.run and self.code in CRASHES:
+            return f", {TRIES + 1} times in a row with {self.run} under way, so it is not started again"
+        return ""
+
+    def _how(self) -> str:
         if self.code == 0:
             return "The engine was stopped"
         if self.code > 0:
@@ -74,29 +99,87 @@ def start_engine() -> int:
 
 
 def supervise() -> int:
-    """The parent: run the engine, wait, and leave a note of how it ended."""
+    """The parent: run the engine, wait, and leave a note of how it ended.
+
+    An engine that was killed while a run was under way is started again, a few times.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    engine = subprocess.Popen(_command("run"), stdin=subprocess.DEVNULL, cwd="/")
-    signal.signal(signal.SIGTERM, lambda *_: engine.terminate())
-    code = engine.wait()
-    if code != BUSY_EXIT:
-        write_atomic(paths.exit_path(), msgspec.json.encode(Exit(engine.pid, code, time.time())))
-    return 0
+    began: list[float] = []
+    while True:
+        began.append(time.monotonic())
+        kills = _memory_kills()
+        engine = subprocess.Popen(_command("run"), stdin=subprocess.DEVNULL, cwd="/")
+        asked = _pass_on(engine)
+        code = engine.wait()
+        if code == BUSY_EXIT:
+            return 0
+        lately = [start for start in began if time.monotonic() - start < TRIES_SECONDS]
+        run = under_way.of(engine.pid)
+        crashed = code in CRASHES and bool(run) and not asked and not _stop_wanted(engine.pid)
+        again = crashed and len(lately) <= TRIES
+        note = Exit(engine.pid, code, time.time(), run if crashed else "", again, _memory_kills() > kills)
+        write_atomic(paths.exit_path(), msgspec.json.encode(note))
+        if not again:
+            return 0
+
+
+def _pass_on(engine: subprocess.Popen[bytes]) -> list[int]:
+    """Hand SIGTERM on to the engine; filled once one came."""
+    asked: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        asked.append(number)
+        engine.terminate()
+
+    signal.signal(signal.SIGTERM, end)
+    return asked
+
+
+def _memory_kills() -> int:
+    """Processes that the kernel ended for want of memory since the machine started; 0: unknown."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def _stop_path() -> Path:
+    return paths.state_dir() / "engine.stop"
+
+
+def _stop_wanted(pid: int) -> bool:
+    """Whether somebody asked this engine to end."""
+    try:
+        return _stop_path().read_text() == str(pid)
+    except OSError:
+        return False
 
 
 def last_exit(pid: int, *, patience: float = 0.6) -> Exit | None:
     """How the engine of this pid ended, once its parent has written it; None when nobody knows."""
     deadline = time.monotonic() + patience
     while True:
-        try:
-            note = msgspec.json.decode(paths.exit_path().read_bytes(), type=Exit)
-        except (OSError, msgspec.DecodeError):
-            note = None
+        note = exit_note()
         if note is not None and note.pid == pid:
             return note
         if time.monotonic() > deadline:
             return None
         time.sleep(0.05)
+
+
+def exit_note() -> Exit | None:
+    """How the last engine ended, as far as its parent could write it."""
+    try:
+        return msgspec.json.decode(paths.exit_path().read_bytes(), type=Exit)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def comes_back() -> bool:
+    """Whether a parent starts an engine again in this moment."""
+    note = exit_note()
+    return note is not None and note.again and 0 <= time.time() - note.at < COMES_BACK_SECONDS
 
 
 def alive(pid: int) -> bool:
@@ -155,6 +238,8 @@ def stop_engine(seconds: float = 5.0) -> bool:
     pid = lock_holder()
     if pid is None:
         return False
+    with contextlib.suppress(OSError):  # an engine that must be killed does not come back
+        write_atomic(_stop_path(), str(pid).encode())
     for wanted, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 2.0)):
         try:
             os.kill(pid, wanted)

@@ -19,9 +19,12 @@ from msgspec.structs import replace
 
 from engine import VERSION, daemon, paths
 from engine.backend import Backend
+from engine.baking import Baking
 from engine.batches import Batches
 from engine.bus import Bus
 from engine.chatbook import Chatbook, new_id
+from engine.datasets import Datasets
+from engine.evaluating import Evaluating
 from engine.exporting import Exporting
 from engine.health import Health
 from engine.hub.hub import Hub
@@ -37,6 +40,7 @@ from engine.protocol.events import EngineChanged, Notice, Sampled
 from engine.protocol.specs import EngineInfo, MonitorSample, Snapshot
 from engine.replies import Replies
 from engine.runs.runner import Runner
+from engine.runs.steering import Steering
 from engine.server import Server
 from engine.servers.naming import Naming
 from engine.serving.serving import Serving
@@ -75,6 +79,8 @@ class Host:
         self._shelf.learned = lambda rules: self._know(fit=rules)
         self._shelf.trained = lambda: self._runner.model
         self._replies = Replies(self.bus, self._book, self._shelf, self._runner.adapters)
+        self._runner.quiet.chatting = lambda: self._replies.busy
+        self._steering = Steering(self._runner, self._shelf, self._disk_lane)
         self._prompting = Prompting(self._book, self._shelf)
         self._replies.prepare = self._prompting.prepared
         self._inspecting = Inspecting(
@@ -83,6 +89,7 @@ class Host:
         self._exporting = Exporting(self.bus, self._shelf, self._runner.adapters, self._model_lane)
         self._tree = Tree(self._book, self._replies)
         self._marks = Marks(self.bus, self._book)
+        self._datasets = Datasets(self._marks, self._shelf)
         self._transfer = Transfer(self._book, self._default_model)
         self._intake = Intake(kept.shared)
         self._hub = Hub(self.bus, self._shelf, self._disk_lane)
@@ -97,6 +104,8 @@ class Host:
             self._health.note,
         )
         self._batches = Batches(self._shelf, self._replies, self._runner.adapters, self._health.note)
+        self._evaluating = Evaluating(self.bus, self._shelf, self._runner.adapters, self._batches)
+        self._baking = Baking(self.bus, self._book, self._shelf, self._batches)
         self._watch = Watch(lambda: self.server.clients > 0, self._sampled)
         self._info = EngineInfo(new_id(), os.getpid(), VERSION, time.time(), host=platform.node())
         self._handlers = self._table()
@@ -123,10 +132,12 @@ class Host:
     async def stop(self) -> None:
         """Keep what the replies have, close the store, let go of the lock."""
         await self._serving.close()
+        self._evaluating.close()
         await self._batches.close()
         await self._replies.close()
         await self._runner.close()
         self._exporting.close()
+        self._datasets.close()
         await self._hub.close()
         self._watch.stop()
         await self.server.close()
@@ -155,6 +166,8 @@ class Host:
             or self._exporting.busy
             or self._serving.busy
             or self._batches.busy
+            or self._evaluating.busy
+            or self._baking.busy
         )
 
     def idle_exit_due(self) -> bool:
@@ -240,6 +253,7 @@ class Host:
 
     def _table(self) -> dict[type, Handler]:
         book, shelf, replies, runner = self._book, self._shelf, self._replies, self._runner
+        steering = self._steering
         tree, marks = self._tree, self._marks
         return {
             c.ListModels: self._list_models,
@@ -282,13 +296,28 @@ class Host:
             c.ExportMarked: marks.export,
             c.Vote: marks.vote,
             c.ListDatasets: runner.datasets,
-            c.CheckData: runner.check,
-            c.EstimateRun: runner.estimate,
-            c.StartRun: runner.start,
+            c.CheckData: self._datasets.check,
+            c.PreviewRow: self._datasets.preview,
+            c.PasteRows: self._datasets.paste,
+            c.SaveRows: self._datasets.save,
+            c.AppendRows: self._datasets.append,
+            c.ReadRows: self._datasets.read,
+            c.FetchData: self._datasets.fetch,
+            c.EstimateRun: self._datasets.placed(runner.estimate),
+            c.StartRun: self._datasets.placed(runner.start),
             c.ListRuns: runner.listing,
             c.ReadRun: runner.read,
             c.StopRun: runner.stop,
             c.DeleteRun: runner.delete,
+            c.PauseRun: steering.pause,
+            c.ResumeRun: steering.resume,
+            c.MoveRun: steering.move,
+            c.RunNow: steering.now,
+            c.ChangeRun: steering.change,
+            c.DuplicateRun: steering.duplicate,
+            c.RerunRun: steering.rerun,
+            c.ListCheckpoints: steering.checkpoints,
+            c.PruneRuns: steering.prune,
             c.ListAdapters: runner.adapters.listing,
             c.ProveAdapter: self._exporting.prove,
             c.ExportAdapter: self._exporting.export,
@@ -303,6 +332,10 @@ class Host:
             c.StartBatch: self._batches.start,
             c.TakeRows: self._batches.take,
             c.StopBatch: self._batches.stop,
+            c.StartEvaluation: self._evaluating.start,
+            c.StopEvaluation: self._evaluating.stop,
+            c.StartBake: self._baking.start,
+            c.StopBake: self._baking.stop,
             c.ReadHealth: self._health.report,
             c.StartServing: self._serving.start,
             c.StopServing: self._serving.stop,

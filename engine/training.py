@@ -7,7 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from engine.protocol.runs import Estimate, PauseMode, Phase, PhaseMark, StepPoint
+from engine.protocol.report import RunSample
+from engine.protocol.runs import Estimate, PauseMode, Phase, PhaseMark, RunFinding, StepPoint
 from engine.protocol.specs import ModelInfo
 from engine.protocol.training import TrainSpec
 
@@ -34,8 +35,11 @@ class RunSink(Protocol):
     """Set to end after the present step."""
     pausing: threading.Event
     """Set for as long as the run should stand still; looked at after each step."""
-    pause_mode: PauseMode
-    """How, while `pausing` is set. Park ends `train` with `RunOutcome.parked`."""
+
+    @property
+    def pause_mode(self) -> PauseMode:
+        """How, while `pausing` is set. Park ends `train` with `RunOutcome.parked`."""
+        ...
 
     def sized(self, steps: int) -> None:
         """The number of optimiser steps is known."""
@@ -47,6 +51,14 @@ class RunSink(Protocol):
 
     def saved(self, step: int, folder: str) -> None:
         """A checkpoint is on disk, verified and named."""
+        ...
+
+    def sample(self, sample: RunSample) -> None:
+        """The answer to one of the spec's prompts; called only where the spec names some."""
+        ...
+
+    def found(self, finding: RunFinding) -> None:
+        """Something that a person should know of this run, e.g. why it waits or is not bit-exact any more."""
         ...
 
 
@@ -62,6 +74,8 @@ class RunOutcome(msgspec.Struct, frozen=True):
     """Whether it stopped at a checkpoint to go on later."""
     best_step: int = 0
     best_eval: float | None = None
+    forgetting: float | None = None
+    """Loss on general text after the run less before it, in nats a token."""
     measured: int = 0
     """Bytes that it took at its highest beside what was loaded before; 0: unknown."""
 

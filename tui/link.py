@@ -13,6 +13,8 @@ from tui.reduce import Dirty, What, apply, from_snapshot, lose_link, take_older,
 from tui.reduce_runs import take_curve
 from tui.state import EngineState
 
+RESTARTS = "engine_restarts"
+"""Code of the error when the engine was killed and its parent starts it again (engine.connect)."""
 PAGE = 60
 """Messages read at once."""
 
@@ -52,6 +54,8 @@ class Link:
         self._on_open = on_open
         self._client: Wire | None = None
         self._again = asyncio.Event()
+        self._comes_back = False
+        """Whether the engine is being started again by its parent."""
         self._reading: dict[str, asyncio.Event] = {}
         self._older: set[str] = set()
         self._curves: set[str] = set()
@@ -63,7 +67,10 @@ class Link:
         return self._client is not None
 
     async def run(self) -> None:
-        """Connect and follow the events; after a loss wait for `restart`. Never returns by itself."""
+        """Connect and follow the events; after a loss wait for `restart`, or for the engine that comes back.
+
+        Never returns by itself.
+        """
         while True:
             try:
                 self._client = await self._dial()
@@ -74,7 +81,8 @@ class Link:
             else:
                 await self._follow(self._client)
                 self._client = None
-            await self._again.wait()
+            if not self._comes_back:
+                await self._again.wait()
             self._again.clear()
             self.state.link = "connecting"
             self.mark({Dirty(What.ENGINE)})
@@ -135,6 +143,7 @@ class Link:
             while more:
                 page: commands.RunPage = await self.request(commands.ReadRun(run=run, since=since))
                 curve.extend(page.points, page.marks)
+                curve.samples += page.samples
                 curve.log = page.log
                 more = page.more and bool(page.points)
                 since = page.points[-1].step + 1 if page.points else 0
@@ -188,6 +197,10 @@ class Link:
 
     def _lost(self, info: ErrorInfo, *, dead: bool) -> None:
         title = info.title.rstrip(".")
+        self._comes_back = info.code == RESTARTS
+        if self._comes_back:
+            self.mark(lose_link(self.state, f"{title}. Everything shown here is kept.", dead=dead))
+            return
         if dead or info.code == "engine_lost":
             remedy = "F9 starts it again" if dead else "F9 connects again"
             trouble = f"{title}. Everything shown here is kept. {remedy}."

@@ -20,6 +20,10 @@ NOTE = "qwill.json"
 """Our own note beside PEFT's files: the base's fingerprint, the run, the loss."""
 DEPTH = 2
 """Folders below an added one that are searched."""
+_STARTS = ("pissa", "olora", "eva", "loftq")
+"""Methods that differ from LoRA in what they start from, and in nothing that PEFT's file tells."""
+_MOVES = {"pissa": "PiSSA", "olora": "OLoRA", "corda": "CorDA"}
+"""Starts that move part of the base into the adapter; a converted one says so no more."""
 UNVERIFIED = "Base not verified: it was told by {} alone"
 
 
@@ -72,7 +76,7 @@ def describe_adapter(
         path=path,
         base=base.id,
         base_name=_text(config, "base_model_name_or_path"),
-        method=_method(config),
+        method=_method(config, note),
         rank=config["r"] if isinstance(config.get("r"), int) else 0,
         bytes_on_disk=status.st_size,
         created=status.st_mtime,
@@ -98,6 +102,8 @@ def _base(folder: Path, config: dict[str, Any], note: dict[str, Any], models: tu
     wanted, named = _text(note, "base_fingerprint"), _text(config, "base_model_name_or_path")
     if _text(config, "peft_type") != "LORA":
         return _Base(why=f"Its method {_text(config, 'peft_type') or 'without a name'} is not LoRA")
+    if unconverted := _unconverted(config):
+        return _Base(why=unconverted)
     usable = [model for model in models if model.support != "unsupported" and model.runs_on == "torch"]
     if wanted:
         return _by_fingerprint(wanted, named, note, usable)
@@ -147,10 +153,25 @@ def _is_called(model: ModelInfo, named: str) -> bool:
     return bool(named) and named.rstrip("/") in (model.id, model.path, model.name)
 
 
-def _method(config: dict[str, Any]) -> str:
+def _method(config: dict[str, Any], note: dict[str, Any]) -> str:
+    """As its own note has it: what started in the weights or the data is plain LoRA on the disk."""
     if config.get("use_dora"):
         return "dora"
-    return "rslora" if config.get("use_rslora") else "lora"
+    if config.get("use_rslora"):
+        return "rslora"
+    start, told = config.get("init_lora_weights"), _text(note, "method")
+    if told in _STARTS:
+        return told
+    return start if isinstance(start, str) and start in _STARTS else "lora"
+
+
+def _unconverted(config: dict[str, Any]) -> str:
+    """Why an adapter that goes on changed weights cannot be used on the base as it is."""
+    start = config.get("init_lora_weights")
+    named = start.partition("_")[0] if isinstance(start, str) else ""
+    if named not in _MOVES:
+        return ""
+    return f"It was trained on weights that {_MOVES[named]} had changed, and was not converted to plain LoRA"
 
 
 def _refused(info: AdapterInfo, why: str) -> AdapterInfo:

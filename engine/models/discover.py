@@ -20,6 +20,7 @@ from engine.models.hub_cache import MODELSCOPE, cache_folder, cached_models, cac
 from engine.models.lmstudio_store import lmstudio_stores
 from engine.models.ollama_store import ollama_stores, stored_models
 from engine.models.onnx import describe_onnx, is_onnx
+from engine.models.trained import trained_models
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.specs import ModelInfo
 
@@ -37,7 +38,7 @@ def demo_path() -> Path:
 
 
 def discover(folders: tuple[Path, ...] = ()) -> list[ModelInfo]:
-    """The demo, the Hugging Face cache, the added folders, and what Ollama and LM Studio keep.
+    """The demo, the Hugging Face cache, the runs, the added folders, and what Ollama and LM Studio keep.
 
     An added folder is a model, or holds models; a GGUF file is a model by itself, read where it lies. Reads
     the disk; a broken folder is listed with what is wrong, or left out, and never raises.
@@ -53,6 +54,8 @@ def discover(folders: tuple[Path, ...] = ()) -> list[ModelInfo]:
             _add(models, seen, describe(folder, id_, id_.rpartition("/")[2], "folder" if theirs else "hub"))
     for id_, folder in cached_repositories(cache_folder()):
         _add_files(models, seen, folder, id_, "hub")
+    for model in trained_models():
+        _add(models, seen, model)
     for root in folders:
         for folder in _below(root):
             if not _only_gguf(folder):

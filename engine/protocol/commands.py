@@ -15,6 +15,7 @@ from engine.protocol.adapters import (
     StopExport,
     UndoExport,
 )
+from engine.protocol.bake import Baked, StartBake, StopBake
 from engine.protocol.batch import (
     BatchInfo,
     Row,
@@ -26,6 +27,22 @@ from engine.protocol.batch import (
     TakeRows,
 )
 from engine.protocol.command import Command, Done
+from engine.protocol.data import (
+    AppendRows,
+    CheckData,
+    DataPreview,
+    FetchData,
+    MaskPreview,
+    MaskToken,
+    OwnRows,
+    PastedRows,
+    PasteRows,
+    PreviewRow,
+    QAPair,
+    ReadRows,
+    SavedRows,
+    SaveRows,
+)
 from engine.protocol.endpoints import (
     AddEndpoint,
     CheckEndpoint,
@@ -34,6 +51,7 @@ from engine.protocol.endpoints import (
     ListEndpoints,
     RemoveEndpoint,
 )
+from engine.protocol.evaluate import Evaluation, Score, StartEvaluation, StopEvaluation
 from engine.protocol.fit import EstimateFit, FitEstimate
 from engine.protocol.health import Finding, HealthReport, ModelHealth, ReadHealth
 from engine.protocol.hub import (
@@ -64,10 +82,26 @@ from engine.protocol.inspect import (
     TokenFact,
 )
 from engine.protocol.pictures import Preview, PutImage, ReadImage, Upload
+from engine.protocol.report import BeforeAfter, Habits, RunReport, RunSample
+from engine.protocol.running import (
+    ChangeRun,
+    Checkpoint,
+    CheckpointList,
+    DuplicateRun,
+    ListCheckpoints,
+    MoveRun,
+    PauseRun,
+    Prunable,
+    Pruned,
+    PruneRuns,
+    Rerun,
+    RerunRun,
+    ResumeRun,
+    RunNow,
+)
 from engine.protocol.runs import (
     AdapterInfo,
     Dataset,
-    DatasetReport,
     Estimate,
     PhaseMark,
     RunInfo,
@@ -104,22 +138,43 @@ from engine.protocol.tree import (
 )
 
 __all__ = [
+    "SaveRows",
+    "SavedRows",
+    "ReadRows",
+    "QAPair",
+    "PreviewRow",
+    "PasteRows",
+    "PastedRows",
+    "OwnRows",
+    "MaskToken",
+    "MaskPreview",
+    "FetchData",
+    "DataPreview",
+    "AppendRows",
     "AdapterList",
     "AddEndpoint",
     "AddFolder",
     "Alternative",
     "AnswerNow",
     "AnyCommand",
+    "Baked",
+    "BeforeAfter",
+    "Habits",
+    "RunReport",
+    "RunSample",
     "BatchInfo",
     "BranchReply",
     "CachedRevision",
     "CancelDownload",
     "ChangeChat",
+    "ChangeRun",
     "ChatList",
     "ChatPage",
     "Check",
     "CheckData",
     "CheckEndpoint",
+    "Checkpoint",
+    "CheckpointList",
     "Command",
     "ContextUse",
     "ContinueReply",
@@ -132,12 +187,14 @@ __all__ = [
     "Done",
     "DownloadInfo",
     "DownloadList",
+    "DuplicateRun",
     "EditMessage",
     "Edited",
     "EndpointInfo",
     "EndpointList",
     "EstimateFit",
     "EstimateRun",
+    "Evaluation",
     "ExportAdapter",
     "ExportMarked",
     "Exported",
@@ -157,6 +214,7 @@ __all__ = [
     "KeepFree",
     "ListAdapters",
     "ListChats",
+    "ListCheckpoints",
     "ListDatasets",
     "ListEndpoints",
     "ListDownloads",
@@ -171,10 +229,15 @@ __all__ = [
     "MeasureContext",
     "ModelHealth",
     "ModelList",
+    "MoveRun",
     "NewChat",
+    "PauseRun",
     "Preview",
     "Proof",
     "ProveAdapter",
+    "Prunable",
+    "PruneRuns",
+    "Pruned",
     "PutChat",
     "PutImage",
     "PutMessages",
@@ -185,11 +248,15 @@ __all__ = [
     "ReadTree",
     "Regenerate",
     "RemoveEndpoint",
+    "Rerun",
+    "RerunRun",
+    "ResumeRun",
     "Row",
     "RowAnswer",
     "RowAnswers",
     "RowTurn",
     "RunList",
+    "RunNow",
     "RunPage",
     "SearchChats",
     "SearchHub",
@@ -207,7 +274,12 @@ __all__ = [
     "StartRun",
     "StartServing",
     "Status",
+    "Score",
+    "StartBake",
+    "StartEvaluation",
     "StopBatch",
+    "StopBake",
+    "StopEvaluation",
     "StopExport",
     "StopReply",
     "StopRun",
@@ -436,13 +508,6 @@ class ListDatasets(Command, frozen=True, tag=True):
     Result: ClassVar[type] = DatasetList
 
 
-class CheckData(Command, frozen=True, tag=True):
-    """Read a dataset and name what is wrong, by line and key. Needs no model."""
-
-    Result: ClassVar[type] = DatasetReport
-    data: str
-
-
 class EstimateRun(Command, frozen=True, tag=True):
     """What a run would take, before it starts. Tokenises the data; loads no weights."""
 
@@ -455,6 +520,10 @@ class StartRun(Command, frozen=True, tag=True):
 
     Result: ClassVar[type] = RunInfo
     spec: TrainSpec
+    idle: bool = False
+    """Wait until nobody has chatted for some minutes."""
+    hold: bool = False
+    """Store it, and train it only once somebody resumes it."""
 
 
 class RunList(msgspec.Struct, frozen=True):
@@ -477,6 +546,12 @@ class RunPage(msgspec.Struct, frozen=True):
     """Whether points follow the last one here."""
     log: str = ""
     """Path of the event log."""
+    damaged: tuple[int, ...] = ()
+    """Numbers of the log's first lines that could not be read, from 1."""
+    samples: tuple[RunSample, ...] = ()
+    """Answers during the run at the steps of this stretch."""
+    report: RunReport | None = None
+    """Of an ended run, on its first page."""
 
 
 class ReadRun(Command, frozen=True, tag=True):
@@ -552,12 +627,27 @@ AnyCommand = (
     | AnswerNow
     | ListDatasets
     | CheckData
+    | PreviewRow
+    | PasteRows
+    | SaveRows
+    | AppendRows
+    | ReadRows
+    | FetchData
     | EstimateRun
     | StartRun
     | ListRuns
     | ReadRun
     | StopRun
     | DeleteRun
+    | PauseRun
+    | ResumeRun
+    | MoveRun
+    | RunNow
+    | ChangeRun
+    | DuplicateRun
+    | RerunRun
+    | ListCheckpoints
+    | PruneRuns
     | ListAdapters
     | ProveAdapter
     | ExportAdapter
@@ -590,6 +680,10 @@ AnyCommand = (
     | StartBatch
     | TakeRows
     | StopBatch
+    | StartEvaluation
+    | StopEvaluation
+    | StartBake
+    | StopBake
     | ReadHealth
     | KeepFree
     | StartServing

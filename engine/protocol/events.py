@@ -222,6 +222,31 @@ class ExportMoved(Body, frozen=True, tag=True):
         return f"ExportMoved/{self.job}"
 
 
+class EvaluationMoved(Body, frozen=True, tag=True):
+    """How many rows of an evaluation are done, of everybody's together, and who is measured now."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    job: str
+    done: int
+    total: int
+    who: str = ""
+
+    def key(self) -> str:
+        return f"EvaluationMoved/{self.job}"
+
+
+class BakeMoved(Body, frozen=True, tag=True):
+    """How many replies under a system prompt are done."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    job: str
+    done: int
+    total: int
+
+    def key(self) -> str:
+        return f"BakeMoved/{self.job}"
+
+
 class ServingChanged(Body, frozen=True, tag=True):
     """The endpoint was opened or closed, or answered a request."""
 
@@ -257,6 +282,8 @@ AnyBody = (
     | RunGone
     | AdaptersChanged
     | ExportMoved
+    | EvaluationMoved
+    | BakeMoved
     | DownloadChanged
     | DownloadProgress
     | DownloadGone

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from engine.protocol.errors import ErrorInfo
-from engine.protocol.training import TrainSpec
+from engine.protocol.training import Objective, TrainSpec
 
 RunState = Literal["queued", "running", "paused", "done", "failed", "stopped"]
 Phase = Literal[
@@ -38,6 +38,9 @@ class StepPoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """Times through the data at the step's end."""
     metrics: dict[str, float] = {}
     """Further numbers by name, e.g. reward margin and accuracy of a preference run."""
+    wrong: str = ""
+    """What of this step was NaN or infinite, e.g. `loss nan`: JSON has no such numbers, so they are None or 0
+    here. The run stops on it."""
 
 
 class PhaseMark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -91,6 +94,8 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """Peak bytes resident over the run."""
     adapter: str = ""
     """Id of the adapter it made, once there is one."""
+    whole: str = ""
+    """Id of the model that full fine-tuning made, once there is one."""
     data_hash: str = ""
     """SHA-256 of the dataset's bytes."""
     versions: dict[str, str] = {}
@@ -187,6 +192,55 @@ class DatasetReport(msgspec.Struct, frozen=True, omit_defaults=True):
     sha256: str = ""
     first: str = ""
     """The first question, for a preview."""
+    form: str = ""
+    """How the rows are written: `messages`, `prompt and answer`, `alpaca`, `sharegpt`, `preference`, `kto`,
+    `text`; empty where no row was understood."""
+    kind: str = ""
+    """What they teach: `chats`, `texts`, `pairs` or `votes`."""
+    file: str = ""
+    """`jsonl`, `json`, `csv`, `tsv`, `parquet` or `txt`."""
+    objectives: tuple[Objective, ...] = ()
+    """What can be learnt from them."""
+    keys: tuple[str, ...] = ()
+    """Names of the columns in the first row, for mapping by hand."""
+    bad: int = 0
+    """Rows that cannot be used."""
+    repeated: int = 0
+    empty: int = 0
+    """Of `bad`: rows whose question or answer is empty."""
+    secrets: int = 0
+    """Rows with what looks like a key or a password."""
+    leaks: int = 0
+    """Rows whose prompt is in the evaluation data too."""
+    held: int = 0
+    """Usable rows of the evaluation data."""
+    good: int = 0
+    """Of `votes`: how many are good ones."""
+    lengths: Spread | None = None
+    """Characters of a row."""
+    tokens: Spread | None = None
+    """Tokens of an example, where a model was named."""
+    examples: int = 0
+    """Answers that a run would learn from, where a model was named."""
+    too_long: int = 0
+    """Examples left out because they are longer than the run's length."""
+    unmatched: int = 0
+    """Examples left out because the model's template hides the answer."""
+    labelled: int = 0
+    """Tokens that carry loss."""
+    unstopped: int = 0
+    """Examples whose stop token carries no loss."""
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """How a number is spread over the rows."""
+
+    quantiles: tuple[int, ...]
+    """At 0, 25, 50, 75, 95 and 100 %."""
+    edges: tuple[int, ...]
+    """Of the histogram's bins: one more than there are bins; each bin includes its lower edge."""
+    counts: tuple[int, ...]
+    total: int
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -197,6 +251,17 @@ class Dataset(msgspec.Struct, frozen=True):
     title: str
     about: str
     rows: int
+
+
+class FitChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A change of the spec that needs less memory, and what it costs."""
+
+    title: str
+    """What it is, saves and costs, in one line: `batch 2 × 4 instead of 4 × 2: 1.2 G less, as long`."""
+    changes: dict[str, Any] = {}
+    """By the names of TrainSpec."""
+    need: int = 0
+    """Bytes that the run takes with it beside what is loaded already."""
 
 
 class Estimate(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -215,3 +280,17 @@ class Estimate(msgspec.Struct, frozen=True, omit_defaults=True):
     free: int = 0
     """Bytes available now."""
     fits: bool = True
+    changes: tuple[FitChange, ...] = ()
+    """Where it does not fit: at most three, the cheapest first."""
+    need: int = 0
+    """Bytes at the highest of training and evaluation beside what is loaded, as this machine's runs taught."""
+    eval_need: int = 0
+    """The same at the longest batch of an evaluation."""
+    recomputed: int = 0
+    """Layers of `layers` whose activations are computed again in backward, so that it fits."""
+    layers: int = 0
+    reserve: int = 0
+    """Of `free`, bytes that are left to others."""
+    error: float = 0.0
+    """How far this machine's runs were off the estimate, as a share, over `count` of them."""
+    count: int = 0

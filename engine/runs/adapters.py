@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -11,12 +13,14 @@ from engine.lanes import Lane
 from engine.models.adapters import CONFIG, describe_adapter, difference, find_adapters, no_base
 from engine.models.folders import load_folders
 from engine.models.hub_cache import cache_folder
+from engine.models.trained import trained_folders
 from engine.protocol.commands import AdapterList, ListAdapters
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.events import AdaptersChanged
 from engine.protocol.runs import AdapterInfo
 from engine.protocol.specs import ChatSettings, ModelInfo
-from engine.runs.folder import runs_dir
+from engine.runs import checkpoints
+from engine.runs.folder import ID, runs_dir
 from engine.shelf import Shelf
 
 MOST = 4
@@ -27,11 +31,17 @@ _OTHER_MODEL = "Choose the model that it was trained on"
 class Adapters:
     """The list, as the disk had it last. Used from the loop's thread."""
 
-    def __init__(self, bus: Bus, shelf: Shelf, disk: Lane) -> None:
+    def __init__(
+        self, bus: Bus, shelf: Shelf, disk: Lane, unended: Callable[[], tuple[str, ...]] = tuple
+    ) -> None:
+        """`unended`: ids of the runs whose checkpoints are listed too."""
+        self._unended = unended
         self._bus = bus
         self._shelf = shelf
         self._disk = disk
         self._found: tuple[AdapterInfo, ...] = ()
+        self._whole: tuple[Path, ...] | None = None
+        """Results of full fine-tuning, which the shelf lists; None: not looked yet."""
 
     def infos(self) -> tuple[AdapterInfo, ...]:
         """Newest first, broken ones with the reason."""
@@ -44,8 +54,12 @@ class Adapters:
         return AdapterList(self._found)
 
     async def refresh(self) -> None:
-        """Look at the disk again, and tell the clients when something changed."""
-        found = await self._disk.run(_look, self._shelf.infos())
+        """Look at the disk again, and tell the clients when something changed, whole models among it."""
+        whole = await self._disk.run(trained_folders)
+        if self._whole is not None and whole != self._whole:
+            await self._shelf.refresh_and_tell()
+        self._whole = whole
+        found = await self._disk.run(_look, self._shelf.infos(), self._unended())
         if found != self._found:
             self._found = found
             self._bus.publish(AdaptersChanged(found))
@@ -68,6 +82,8 @@ class Adapters:
         Raises EngineError `adapter_unknown`, `adapter_ambiguous`, `adapter_unusable`, `adapter_other_base`.
         """
         known = await self._find(ref, model.id)
+        if "@" in known.id:
+            await self._disk.run(checkpoints.verify, Path(known.path).parent)
         info = await self._disk.run(describe_adapter, Path(known.path), self._shelf.infos(), known.id)
         if info.fits(model.id):
             return replace(info, name=known.name)
@@ -98,7 +114,9 @@ class Adapters:
         known = self._called(ref, model)
         if known is None:
             await self.refresh()
-            known = self._called(ref, model) or await self._disk.run(_in_folder, ref, self._shelf.infos())
+            models = self._shelf.infos()
+            known = self._called(ref, model) or await self._disk.run(_in_folder, ref, models)
+            known = known or await self._disk.run(_of_checkpoint, ref, models)
         if known is None:
             raise fault(
                 "adapter_unknown",
@@ -126,8 +144,31 @@ class Adapters:
         return None
 
 
-def _look(models: tuple[ModelInfo, ...]) -> tuple[AdapterInfo, ...]:
-    return find_adapters(runs_dir(), load_folders(), models, cache_folder())
+def _look(models: tuple[ModelInfo, ...], unended: tuple[str, ...]) -> tuple[AdapterInfo, ...]:
+    saved = [
+        _described(Path(checkpoint.folder), checkpoint.adapter, models)
+        for run in unended
+        for checkpoint in checkpoints.listing(runs_dir() / run)
+        if checkpoint.adapter
+    ]
+    return (*saved, *find_adapters(runs_dir(), load_folders(), models, cache_folder()))
+
+
+def _of_checkpoint(ref: str, models: tuple[ModelInfo, ...]) -> AdapterInfo | None:
+    """The adapter in a checkpoint, called `RUN@STEP`; None where there is none.
+
+    Raises EngineError `checkpoint_broken` and `checkpoint_unknown`.
+    """
+    named = re.fullmatch(r"([a-z0-9-]{6,42})@(\d{1,9})", ref)
+    if named is None or ID.fullmatch(named[1]) is None or not (runs_dir() / named[1]).is_dir():
+        return None
+    folder = checkpoints.adapter_folder(runs_dir() / named[1], int(named[2]))
+    return _described(folder.parent, ref, models)
+
+
+def _described(checkpoint: Path, ref: str, models: tuple[ModelInfo, ...]) -> AdapterInfo:
+    info = describe_adapter(checkpoint / checkpoints.ADAPTER, models, ref)
+    return replace(info, name=f"{info.name}@{checkpoints.step_of(checkpoint)}")
 
 
 def _in_folder(ref: str, models: tuple[ModelInfo, ...]) -> AdapterInfo | None:

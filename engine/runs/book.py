@@ -9,12 +9,13 @@ import time
 from msgspec.structs import replace
 
 from engine.bus import Bus
+from engine.daemon import exit_note
 from engine.lanes import Lane
 from engine.protocol.commands import ReadRun, RunPage
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.events import RunChanged, RunGone
 from engine.protocol.runs import ENDED_STATES, RunInfo
-from engine.runs import folder, log
+from engine.runs import folder, log, report
 from engine.runs.faults import run_unknown
 from engine.runs.recover import record, recover
 
@@ -38,7 +39,7 @@ class RunBook:
         return bool(self._unstored)
 
     async def open(self) -> None:
-        """Read all folders; runs that a dead engine left running have failed."""
+        """Read all folders; runs that a dead engine left running wait to go on, or have failed."""
         found = await self._disk.run(_recovered)
         self._runs = {info.id: info for info in found}
 
@@ -77,7 +78,11 @@ class RunBook:
         except OSError as error:
             reason = error.strerror or str(error)
             raise fault("run_unreadable", f"The log {path} cannot be read", reason) from error
-        return RunPage(self._runs.get(info.id, info), found.points, found.marks, found.more, str(path))
+        known = self._runs.get(info.id, info)
+        told = None if command.since else await self._disk.run(report.read, path.parent)
+        return RunPage(
+            known, found.points, found.marks, found.more, str(path), found.damaged, found.samples, told
+        )
 
     # --- changes ----------------------------------------------------------------------------
 
@@ -105,13 +110,16 @@ class RunBook:
         self.tell(info)
 
     async def end(self, info: RunInfo) -> RunInfo:
-        """Store a run as it ended, and tell everyone. A full disk keeps it in memory and tries again."""
-        info = replace(info, phase="end", eta_s=None, ended=info.ended or time.time())
+        """Store a run as it ended, or as it stands until it goes on, and tell everyone.
+
+        A full disk keeps it in memory and tries again.
+        """
+        info = at_rest(info)
         try:
             await self._disk.run(record, info)
         except EngineError as error:
             logger.warning("%s", error.info.sentence())
-            self._unstored[info.id] = asyncio.create_task(self._store_later(info))
+            self._later(info)
         self.tell(info)
         return info
 
@@ -130,15 +138,32 @@ class RunBook:
             self.tell(await self._disk.run(folder.restore, run))
 
     async def _store_later(self, info: RunInfo) -> None:
-        while True:
+        while self._runs.get(info.id) == info:  # it may go on meanwhile
             await asyncio.sleep(RETRY_SECONDS)
             try:
                 await self._disk.run(record, info)
             except EngineError:
                 continue
-            self._unstored.pop(info.id, None)
-            return
+            break
+        if self._unstored.get(info.id) is asyncio.current_task():
+            self._unstored.pop(info.id)
+
+    def _later(self, info: RunInfo) -> None:
+        self._runs[info.id] = info
+        waiting = self._unstored.get(info.id)
+        if waiting is not None:
+            waiting.cancel()
+        self._unstored[info.id] = asyncio.create_task(self._store_later(info))
+
+
+def at_rest(info: RunInfo) -> RunInfo:
+    """A run that trains no more, for now or for good."""
+    if info.state in ENDED_STATES:
+        return replace(info, phase="end", eta_s=None, pause="", ended=info.ended or time.time())
+    return replace(info, phase="paused" if info.state == "paused" else "waiting", eta_s=None)
 
 
 def _recovered() -> list[RunInfo]:
-    return [recover(info) for info in folder.load_all()]
+    note = exit_note()
+    too_large = note.run if note is not None and note.out_of_memory else ""
+    return [recover(info, out_of_memory=info.id == too_large) for info in folder.load_all()]

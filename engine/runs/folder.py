@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -121,6 +122,8 @@ def has_adapter(run: str) -> bool:
 def discard(run: str) -> None:
     """Move a run to the trash. Raises EngineError `run_unknown` or `run_unwritable`."""
     _move(folder(run), trash_dir() / run)
+    with contextlib.suppress(OSError):
+        os.utime(trash_dir() / run)  # from now on it lies there
 
 
 def restore(run: str) -> RunInfo:

@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from engine.protocol.runs import PauseMode, Phase, PhaseMark, RunInfo, StepPoint
+from engine.protocol.report import RunSample
+from engine.protocol.runs import PauseMode, Phase, PhaseMark, RunFinding, RunInfo, StepPoint
+from engine.runs.findings import Watcher
 from engine.runs.log import LogWriter
 from engine.runs.pace import Pace
 from engine.runs.peak import PeakWatch
@@ -22,7 +24,13 @@ class Sized(msgspec.Struct, frozen=True):
     steps: int
 
 
-Piece = StepPoint | PhaseMark | Sized
+class Saved(msgspec.Struct, frozen=True):
+    """A checkpoint is on disk."""
+
+    step: int
+
+
+Piece = StepPoint | PhaseMark | RunFinding | Sized | Saved
 
 
 class LiveRun:
@@ -40,12 +48,16 @@ class LiveRun:
         self.ended_early = asyncio.Event()
         """`stopped`, for those who wait in the loop."""
         self.leaving = False
-        """Whether it was stopped because the engine ends."""
+        """Whether it was parked because the engine ends."""
+        self.again = False
+        """Whether it queues up once it is parked."""
         self.changed = asyncio.Event()
         self.flushing = asyncio.Lock()
         self.writer = LogWriter(log)
         self.peak = PeakWatch()
         self._pace = Pace()
+        known = [finding.code for finding in info.findings]
+        self._watcher = Watcher(info.spec.rate, told=known)
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._pieces: list[Piece] = []
@@ -66,9 +78,18 @@ class LiveRun:
         point = replace(point, at=point.at or time.time(), memory=point.memory or self.peak.look())
         self.writer.point(point)
         self._hand_over(point)
+        for finding in self._watcher.add(point):
+            self.found(finding)
 
     def saved(self, step: int, folder: str) -> None:
-        """Checkpoints are found by their folders; nothing is told."""
+        """Checkpoints are found by their folders; the list of adapters is told."""
+        self._hand_over(Saved(step))
+
+    def sample(self, sample: RunSample) -> None:
+        self.writer.sample(sample)
+
+    def found(self, finding: RunFinding) -> None:
+        self._hand_over(finding)
 
     def _hand_over(self, piece: Piece) -> None:
         with self._lock:
@@ -86,7 +107,24 @@ class LiveRun:
         else:
             self.save_on_stop.clear()
         self.stopped.set()
+        self.pausing.clear()
         self.ended_early.set()
+
+    def pause(self, mode: PauseMode, *, again: bool = False) -> None:
+        """Stand still after the present step; `again`: and queue up, once parked."""
+        self.pause_mode = mode
+        self.again = again
+        self.pausing.set()
+        if mode == "park":  # it may not have begun
+            self.ended_early.set()
+
+    def resume(self) -> None:
+        """Go on; a run that is being parked queues up."""
+        if self.pause_mode == "park":
+            self.again = True
+        else:
+            self.pausing.clear()
+            self.pause_mode = ""
 
     def take(self) -> list[Piece]:
         """What came since the last time, in order."""
@@ -97,13 +135,17 @@ class LiveRun:
 
     def fold(self, piece: Piece) -> RunInfo:
         """The run's info with this piece in it."""
-        peak = self.peak.overall
+        peak = max(self.info.peak, self.peak.overall)
         if isinstance(piece, Sized):
             return replace(self.info, steps=piece.steps, peak=peak)
+        if isinstance(piece, Saved):
+            return replace(self.info, peak=peak)
         if isinstance(piece, PhaseMark):
-            return replace(self.info, phase=piece.phase, peak=peak)
+            return replace(self._as_it_stands(piece), phase=piece.phase, peak=peak)
+        if isinstance(piece, RunFinding):
+            return replace(self.info, findings=(*self.info.findings, piece))
         if piece.loss is None:
-            return replace(self.info, eval_loss=piece.eval_loss, peak=peak)
+            return replace(tested(self.info, piece), peak=peak)
         self._pace.add(piece)
         return replace(
             self.info,
@@ -112,9 +154,27 @@ class LiveRun:
             eta_s=self._pace.eta_s(piece.step, self.info.steps),
             tokens_per_s=self._pace.tokens_per_s,
             peak=peak,
+            epoch=piece.epoch or self.info.epoch,
+            tokens=self.info.tokens + piece.tokens,
+            grad_norm=piece.grad_norm,
+            rate=piece.rate,
         )
+
+    def _as_it_stands(self, mark: PhaseMark) -> RunInfo:
+        if mark.phase == "paused":
+            return replace(self.info, state="paused", pause=self.pause_mode or "hold", eta_s=None)
+        return replace(self.info, state="running", pause="")
 
     def close(self) -> None:
         """Let go of the log and end the memory watch."""
         self.peak.stop()
         self.writer.close()
+
+
+def tested(info: RunInfo, point: StepPoint) -> RunInfo:
+    """With an evaluation in it, and the best one so far."""
+    if point.eval_loss is None:  # it was no number
+        return info
+    if info.best_eval is None or point.eval_loss < info.best_eval:
+        info = replace(info, best_eval=point.eval_loss, best_step=point.step)
+    return replace(info, eval_loss=point.eval_loss)

@@ -2,10 +2,12 @@
 
     {"point": {"step": 12, "loss": 1.83, ...}}   one optimiser step, or one evaluation
     {"mark": {"phase": "eval", "at": ...}}       a phase begins
+    {"sample": {"step": 12, "prompt": ...}}      the answer to one of the spec's prompts
     {"run": {"id": "0007-pirate", ...}}          the run as it stood when its state changed
 
 What a killed process has written is in the kernel's hands, so a line counts as kept once `write` returned;
-fsync is for a machine that loses power, and comes at each mark and every few seconds.
+fsync is for a machine that loses power, and comes at each mark and every few seconds. A run that was taken up
+again logs the steps after its checkpoint once more: the last line of a step counts.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.protocol.report import RunSample
 from engine.protocol.runs import PhaseMark, RunInfo, StepPoint
 from engine.runs.faults import unwritten
 
@@ -26,8 +29,14 @@ SYNC_SECONDS = 3.0
 """Between two fsyncs while only steps are written."""
 PAGE = 4000
 """Points of one page at most: a page travels as one line of the protocol, of at most 1 MiB."""
+SAMPLES = 200
+"""Of one page at most."""
 TAIL = 1 << 16
-"""Bytes at the end of a log in which its last newline is looked for."""
+"""Bytes at the end of a log in which its last newline is looked for at a time."""
+LINE_LIMIT = 1 << 20
+"""Bytes of a line at most; what is longer is none of ours."""
+TOLD = 20
+"""Numbers of damaged lines that are told at most."""
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +45,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     point: StepPoint | None = None
     mark: PhaseMark | None = None
     run: RunInfo | None = None
+    sample: RunSample | None = None
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -45,6 +55,10 @@ class Stretch(msgspec.Struct, frozen=True):
     marks: tuple[PhaseMark, ...]
     more: bool = False
     """Whether points of later steps follow; a step is never split."""
+    damaged: tuple[int, ...] = ()
+    """Numbers of the first lines that could not be read, from 1."""
+    samples: tuple[RunSample, ...] = ()
+    """Of the same steps, oldest first; the newest SAMPLES of them."""
 
 
 class LogWriter:
@@ -71,6 +85,10 @@ class LogWriter:
         """A phase begins; on disk when this returns."""
         self._append(Line(mark=mark))
         self.sync()
+
+    def sample(self, sample: RunSample) -> None:
+        """An answer during the run; on disk within a few seconds."""
+        self._append(Line(sample=sample))
 
     def run(self, info: RunInfo) -> None:
         """The run's state changed; on disk when this returns."""
@@ -101,43 +119,77 @@ class LogWriter:
         self._size += len(data)
 
 
-def lines(path: Path) -> Iterator[Line]:
-    """Every whole line that makes sense; none when there is no file. Raises OSError."""
+def lines(path: Path, damaged: list[int] | None = None) -> Iterator[Line]:
+    """Every whole line that makes sense; none when there is no file. Raises OSError.
+
+    Numbers of the others, from 1, are added to `damaged`: cut off by a kill, spoilt, or of a later version.
+    """
     decoder = msgspec.json.Decoder(Line)
+    for number, line in enumerate(_raw(path), 1):
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if damaged is not None and len(damaged) < TOLD:
+                damaged.append(number)
+
+
+def read(path: Path, since: int = 0, limit: int = PAGE) -> Stretch:
+    """The curve from step `since` on, about `limit` points of it. Raises OSError."""
+    damaged: list[int] = []
+    steps: dict[int, dict[bool, StepPoint]] = {}
+    marks: list[PhaseMark] = []
+    samples: dict[tuple[int, str], RunSample] = {}
+    resumed = 0
+    for line in lines(path, damaged):
+        if line.mark is not None and line.mark.step >= since:
+            marks.append(line.mark)
+        if line.point is not None and line.point.step >= since:
+            steps.setdefault(line.point.step, {})[line.point.eval_loss is None] = line.point
+        if line.sample is not None and line.sample.step >= since:
+            samples[line.sample.step, line.sample.prompt] = line.sample
+        if line.run is not None and len(line.run.resumed) > resumed:
+            resumed = len(line.run.resumed)
+            for step in [step for step in steps if step > line.run.resumed[-1]]:
+                del steps[step]
+            samples = {key: each for key, each in samples.items() if key[0] <= line.run.resumed[-1]}
+    points: list[StepPoint] = []
+    for step in sorted(steps):
+        if len(points) >= max(1, min(limit, PAGE)):
+            # A mark of the next step stands before its point, and comes with it.
+            marks = [mark for mark in marks if mark.step <= points[-1].step]
+            told = _newest(samples, points[-1].step)
+            return Stretch(tuple(points), tuple(marks), more=True, damaged=tuple(damaged), samples=told)
+        points += steps[step].values()
+    told = _newest(samples)
+    return Stretch(tuple(points), tuple(marks), damaged=tuple(damaged), samples=told)
+
+
+def _newest(samples: dict[tuple[int, str], RunSample], last: int | None = None) -> tuple[RunSample, ...]:
+    """Those up to a step, as many as a page holds."""
+    fitting = [each for each in samples.values() if last is None or each.step <= last]
+    return tuple(fitting[-SAMPLES:])
+
+
+def _raw(path: Path) -> Iterator[bytes]:
+    """Lines as they are; of one that is too long the beginning, once."""
     try:
         file = open(path, "rb")  # noqa: SIM115 - closed below
     except FileNotFoundError:
         return
     with file:
-        for line in file:
-            try:
-                yield decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue  # cut off by a kill, or of a later version
-
-
-def read(path: Path, since: int = 0, limit: int = PAGE) -> Stretch:
-    """The curve from step `since` on, about `limit` points of it. Raises OSError."""
-    points: list[StepPoint] = []
-    marks: list[PhaseMark] = []
-    more = False
-    for line in lines(path):
-        if line.mark is not None and line.mark.step >= since:
-            marks.append(line.mark)
-        if line.point is None or line.point.step < since:
-            continue
-        if len(points) >= max(1, min(limit, PAGE)) and line.point.step > points[-1].step:
-            more = True
-            break
-        points.append(line.point)
-    if more:  # a mark of the next step stands before its point, and comes with it
-        marks = [mark for mark in marks if mark.step <= points[-1].step]
-    return Stretch(tuple(points), tuple(marks), more)
+        while line := file.readline(LINE_LIMIT):
+            yield line
+            while line and not line.endswith(b"\n"):
+                line = file.readline(LINE_LIMIT)
 
 
 def _whole(file: int) -> int:
     """Bytes up to the end of the last whole line."""
-    size = os.fstat(file).st_size
-    start = max(0, size - TAIL)
-    tail = os.pread(file, size - start, start)
-    return start + tail.rfind(b"\n") + 1
+    end = os.fstat(file).st_size
+    while end:
+        start = max(0, end - TAIL)
+        found = os.pread(file, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

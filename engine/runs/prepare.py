@@ -3,50 +3,24 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import platform
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from engine import VERSION
 from engine.data.read import file_hash, unreadable
-from engine.data.shipped import PREFIX, shipped_path
+from engine.data.shipped import PREFIX
 from engine.data.spec_file import filled
 from engine.protocol.errors import fault
 from engine.protocol.runs import TrainSpec
 from engine.protocol.specs import ModelInfo
+from engine.protocol.training import Objective
 
 NAME_LIMIT = 60
 """Characters of a run's name at most."""
 PACKAGES = ("torch", "transformers", "peft")
-
-
-def data_path(data: str) -> Path:
-    """The file of a dataset; raises EngineError `dataset_unknown`, `data_relative` or `data_unreadable`.
-
-    Only regular files pass: a pipe would hold up whoever opens it.
-    """
-    if data.startswith(PREFIX):
-        return shipped_path(data)
-    if not data.strip():
-        raise fault("data_missing", "No dataset is chosen", remedy="Give a JSONL file, or shipped:pirate")
-    path = Path(data)
-    try:
-        path = path.expanduser()
-        found = path.is_file()
-        missing = not path.exists()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, ~ of nobody we know
-        raise fault("data_unreadable", f"{data[:200]!r} is no path of a file", str(error)) from error
-    if not path.is_absolute():
-        raise fault(
-            "data_relative",
-            f"{data} could lie in any folder, because the engine has no folder of its own",
-            remedy="Give the whole path, from / or ~ on",
-        )
-    if missing:
-        raise unreadable(path, FileNotFoundError(2, "There is no such file"))
-    if not found:
-        raise unreadable(path, OSError(21, "It is a folder or a device, not a file"))
-    return path
 
 
 def data_hash(path: Path) -> str:
@@ -64,7 +38,7 @@ _ELSEWHERE = {
 }
 
 
-def trainable(model: ModelInfo) -> ModelInfo:
+def trainable(model: ModelInfo, objective: Objective = "chat") -> ModelInfo:
     """The model itself; raises EngineError `model_unsupported`, `not_trainable`, `no_chat_template`."""
     if model.support == "unsupported":
         raise fault("model_unsupported", f"{model.name} cannot be trained", model.why)
@@ -75,12 +49,12 @@ def trainable(model: ModelInfo) -> ModelInfo:
             _ELSEWHERE[model.runs_on],
             "Choose the same model as a folder with safetensors files",
         )
-    if not model.chat:
+    if not model.chat and objective != "text":
         raise fault(
             "no_chat_template",
             f"{model.name} has no chat template, so it is unknown how a chat should be written for it",
             "It is a base model, which continues text",
-            "Choose the instruct version of it",
+            'Choose the instruct version of it, or let it learn plain text (objective = "text")',
         )
     return model
 
@@ -100,4 +74,20 @@ def versions() -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return found | {"machine": machine()}
+
+
+def machine() -> str:
+    """What rounding depends on beside versions, e.g. `x86_64, AVX512, 2 threads`."""
+    threads = os.environ.get("OMP_NUM_THREADS") or os.cpu_count()
+    return f"{platform.machine()}, {_instructions()}, {threads} threads"
+
+
+def _instructions() -> str:
+    """The widest vectors of this CPU, as far as the system tells."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split()
+    except OSError:
+        return platform.system()
+    known = {"avx512f": "AVX512", "avx2": "AVX2", "avx": "AVX"}
+    return next((name for flag, name in known.items() if flag in flags), "plain")

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from msgspec.structs import replace
 
+from engine.data.smaller import smaller
 from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.runs import RunInfo
-from engine.runs import folder, log
+from engine.runs import checkpoints, folder, log
+from engine.runs.live import tested
 
 
-def recover(info: RunInfo) -> RunInfo:
-    """The run as it is now: one that a dead engine left running has failed, and says what is kept.
+def recover(info: RunInfo, *, out_of_memory: bool = False) -> RunInfo:
+    """The run as it is now: one that a dead engine left under way waits to go on, once; then it has failed.
 
-    Queued and ended runs come back as they are.
+    "Once" counts anew when it came further than the checkpoint it went on from. Queued, parked and ended runs
+    come back as they are. `out_of_memory`: the kernel took the engine for that, so a smaller batch is tried.
     """
-    if info.state not in ("running", "paused"):
+    if info.state == "queued" or info.state not in ("running", "paused") or info.pause == "park":
         return info
-    info = _as_logged(info)
-    kept = folder.has_adapter(info.id)
-    info = replace(
-        info,
-        state="failed",
-        phase="end",
-        eta_s=None,
-        ended=info.ended or time.time(),
-        adapter=info.id if kept else "",
-        error=_cut_off(info, kept=kept),
-    )
+    info = as_logged(info)
+    place = folder.folder(info.id)
+    if _may_go_on(info, place):
+        held = info.state == "paused"
+        if out_of_memory:
+            info = replace(info, spec=smaller(info.spec) or info.spec)
+        info = replace(
+            info,
+            state="paused" if held else "queued",
+            pause="park" if held else "",
+            phase="paused" if held else "waiting",
+            eta_s=None,
+            tries=info.tries + 1,
+            ended=0.0,
+        )
+    else:
+        info = _failed(info)
     try:
         record(info)
     except EngineError:
@@ -46,25 +56,61 @@ def record(info: RunInfo) -> None:
     folder.save(info)
 
 
-def _as_logged(info: RunInfo) -> RunInfo:
-    """With the last numbers of its log, which is ahead of what was saved at the last change of phase."""
-    peak = info.peak
+def as_logged(info: RunInfo, until: int | None = None) -> RunInfo:
+    """With the last numbers of its log, which is ahead of what was saved; those up to step `until`."""
     try:
-        for line in log.lines(folder.log_path(info.id)):
-            if line.mark is not None:
-                peak = max(peak, line.mark.peak, line.mark.memory)
-            if line.run is not None:
-                info = replace(info, steps=info.steps or line.run.steps)
-            if line.point is None:
-                continue
-            peak = max(peak, line.point.memory)
-            if line.point.loss is None:
-                info = replace(info, eval_loss=line.point.eval_loss)
-            else:
-                info = replace(info, step=line.point.step, loss=line.point.loss, ended=line.point.at)
+        steps, peak = _stand(info)
+        curve = log.read(folder.log_path(info.id), limit=log.PAGE)
+        info = replace(info, steps=steps, peak=peak, tokens=0, best_eval=None, best_step=0)
+        while True:
+            for point in curve.points:
+                if until is not None and point.step > until:
+                    return info
+                if point.eval_loss is not None:
+                    info = tested(info, point)
+                elif point.loss is not None:
+                    tokens = info.tokens + point.tokens
+                    info = replace(info, step=point.step, loss=point.loss, tokens=tokens)
+                    info = replace(info, ended=point.at, epoch=point.epoch)
+            if not curve.more:
+                return info
+            curve = log.read(folder.log_path(info.id), since=curve.points[-1].step + 1, limit=log.PAGE)
     except OSError:
-        pass
-    return replace(info, peak=peak)
+        return info
+
+
+def _stand(info: RunInfo) -> tuple[int, int]:
+    """(number of steps, peak bytes)."""
+    steps, peak = info.steps, info.peak
+    for line in log.lines(folder.log_path(info.id)):
+        if line.mark is not None:
+            peak = max(peak, line.mark.peak, line.mark.memory)
+        if line.run is not None:
+            steps = steps or line.run.steps
+        if line.point is not None:
+            peak = max(peak, line.point.memory)
+    return steps, peak
+
+
+def _may_go_on(info: RunInfo, place: Path) -> bool:
+    if not info.tries:
+        return True
+    found, _ = checkpoints.newest(place)
+    return found is not None and bool(info.resumed) and checkpoints.step_of(found) > info.resumed[-1]
+
+
+def _failed(info: RunInfo) -> RunInfo:
+    kept = folder.has_adapter(info.id)
+    return replace(
+        info,
+        state="failed",
+        phase="end",
+        eta_s=None,
+        pause="",
+        ended=info.ended or time.time(),
+        adapter=info.id if kept else "",
+        error=_cut_off(info, kept=kept),
+    )
 
 
 def _cut_off(info: RunInfo, *, kept: bool) -> ErrorInfo:
@@ -72,8 +118,8 @@ def _cut_off(info: RunInfo, *, kept: bool) -> ErrorInfo:
     path = folder.folder(info.id) / folder.ADAPTER
     return ErrorInfo(
         "run_cut_off",
-        f"The engine was killed {where}",
+        f"The engine was killed {where}, again after it had been taken up",
         f"The adapter as of its last evaluation is kept at {path}" if kept else "No adapter was saved yet",
-        "Start the run again with the same settings",
+        "Go on with it by `qwill runs resume`, or start it again with a smaller batch",
         retryable=True,
     )

@@ -191,6 +191,18 @@ class Store(TreeStore, MarkStore):
         found = self._all("SELECT images FROM messages WHERE images IS NOT NULL", ())
         return frozenset(image.id for row in found for image in rows.images_of(row["images"]))
 
+    def questions(self, limit: int, longest: int) -> list[str]:
+        """What chats were begun with, newest first, each text once; none with a file, none longer than
+        `longest` characters."""
+        found = self._all(
+            "SELECT m.text FROM messages m JOIN chats c ON c.id = m.chat WHERE c.deleted IS NULL"
+            " AND m.parent IS NULL AND m.role = 'user' AND m.deleted IS NULL AND m.files IS NULL"
+            " AND m.images IS NULL AND length(m.text) BETWEEN 1 AND ? GROUP BY m.text"
+            " ORDER BY max(m.created) DESC LIMIT ?",
+            (longest, limit),
+        )
+        return [row["text"] for row in found]
+
     # --- whole chats ------------------------------------------------------------------------
 
     def tree(self, chat: str, after: str | None, limit: int) -> tuple[list[Message], bool]:

@@ -31,6 +31,7 @@ from engine.workers.device import (
     shares_processor,
     use_threads,
 )
+from engine.workers.evaluate import TorchScorer
 from engine.workers.gate import Gate
 from engine.workers.growth import Growth
 from engine.workers.inspect import PAGE, Inspected
@@ -73,6 +74,7 @@ class TorchBackend:
         self._growth = Growth()
         self.trainer = TorchTrainer(self._models.get, self._gate)
         self.batcher = TorchBatcher(self._models.get, self._gate)
+        self.scorer = TorchScorer(self._models.get, self._gate)
         self.counter = TokenCounter()
         self.adapters = LiveAdapters(self._models.get, self._adapted, self._gate)
 
@@ -103,6 +105,7 @@ class TorchBackend:
             del self._caches[chat]
         self._adapted.forget(gone.serial)
         self.batcher.forget(gone.serial)
+        self.scorer.forget(gone.serial)
         self._growth.forget(model)
         self._inspected = None
         del gone

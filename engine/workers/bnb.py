@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import ModuleType
 from typing import Any
 
@@ -26,11 +27,18 @@ def bitsandbytes(quant: str) -> ModuleType:
             "Install it with `pip install bitsandbytes`, or use --quant int8 or int4 on a CPU",
         ) from error
     module: ModuleType = library
+    # In 8 bits it says at each layer of each forward that float32 inputs are rounded, which is known.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     return module
 
 
-def bnb_linear(source: nn.Linear, quant: str, dtype: torch.dtype, device: torch.device) -> nn.Module:
-    """The same layer, packed on the device: `bnb8` or `nf4` with double quantisation."""
+def bnb_linear(
+    source: nn.Linear, quant: str, dtype: torch.dtype, device: torch.device, *, learns: bool = False
+) -> nn.Module:
+    """The same layer, packed on the device: `bnb8` or `nf4` with double quantisation.
+
+    `learns`: it never repacks itself for the CPU's fused kernel, whose form yields no gradients.
+    """
     library = bitsandbytes(quant)
     made: Any
     if quant == "nf4":
@@ -46,7 +54,8 @@ def bnb_linear(source: nn.Linear, quant: str, dtype: torch.dtype, device: torch.
         weight = source.weight.detach().to(device, dtype)
         options = {"compress_statistics": True, "quant_type": "nf4", "module": made}
         made.weight = library.nn.Params4bit(weight, requires_grad=False, **options).to(device)
-        if source.out_features % 32 or source.in_features % 64:  # the fused kernel would fail on these
+        odd = source.out_features % 32 or source.in_features % 64  # the fused kernel would fail on these
+        if learns or odd:
             made.support_avx512bf16_for_cpu = False
     else:
         made = library.nn.Linear8bitLt(

@@ -34,7 +34,7 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
         if wanted not in DTYPES:
             raise fault("bad_dtype", f"There is no dtype {wanted}", remedy=f"Use one of {', '.join(DTYPES)}")
         return DTYPES[wanted]
-    return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
+    return torch.bfloat16 if fast_bfloat16(device) else torch.float32
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -93,7 +93,8 @@ def out_of_memory(doing: str, error: BaseException) -> EngineError:
     )
 
 
-def _fast_bfloat16(device: torch.device) -> bool:
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16, and does not only pretend to."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":

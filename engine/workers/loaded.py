@@ -20,7 +20,7 @@ from engine.workers.device import device_name, dtype_name, pick_device, pick_dty
 from engine.workers.folder import checked_config
 from engine.workers.load import build_config, in_one_sentence, load_model, stepping
 from engine.workers.probe import agrees_with_generate
-from engine.workers.quantise import Packing, held_bytes, load_packed
+from engine.workers.quantise import Learner, Packing, held_bytes, load_packed
 from engine.workers.vocabulary import Vocabulary, end_ids
 
 UNKNOWN_CONTEXT = 2048
@@ -45,9 +45,16 @@ class LoadedModel:
 
 
 def load(
-    spec: LoadSpec, serial: int, progress: Callable[[float, str], None], cancelled: threading.Event
+    spec: LoadSpec,
+    serial: int,
+    progress: Callable[[float, str], None],
+    cancelled: threading.Event,
+    learner: Learner | None = None,
 ) -> LoadedModel:
-    """Check the folder, load tokenizer and weights. Raises EngineError; small files come first."""
+    """Check the folder, load tokenizer and weights. Raises EngineError; small files come first.
+
+    `learner`: a run that packed weights are for, which then keep a form that gradients pass through.
+    """
     asked = spec.model
     folder = Path(asked.path)
     progress(0.0, "checking the files")
@@ -62,7 +69,7 @@ def load(
     if spec.quant:
         step = stepping(asked.name, progress, cancelled)
         with in_one_sentence(asked.name):
-            model, packing = load_packed(folder, asked.name, config, dtype, device, spec.quant, step)
+            model, packing = load_packed(folder, asked.name, config, dtype, device, spec.quant, step, learner)
     else:
         model = load_model(folder, asked.name, config, dtype, device, progress, cancelled)
     vocabulary = Vocabulary(vocabulary.tokenizer, template, end_ids(model.generation_config), vocabulary.eyes)

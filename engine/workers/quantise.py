@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -51,6 +51,22 @@ class Packing:
     """What a person should know of it; mostly nothing."""
 
 
+class Learner(Protocol):
+    """A run that looks at each layer before and after it is packed by bitsandbytes."""
+
+    def placed(self, model: PreTrainedModel) -> None:
+        """The weights are mapped, and none is packed yet."""
+        ...
+
+    def packing(self, path: str, source: nn.Linear) -> None:
+        """About to be packed; may give the layer another weight."""
+        ...
+
+    def packed(self, path: str, source: nn.Linear, made: nn.Module) -> None:
+        """What became of it."""
+        ...
+
+
 class Place(NamedTuple):
     """A layer to pack, and where it sits."""
 
@@ -88,8 +104,11 @@ def load_packed(
     device: torch.device,
     quant: Quant,
     step: Progress,
+    learner: Learner | None = None,
 ) -> tuple[PreTrainedModel, Packing]:
     """The model for inference, its linear layers packed; `dtype` is what it computes in.
+
+    With a `learner`, layers of bitsandbytes keep the form that gradients pass through.
 
     Raises EngineError: `quant_unsupported`, `quant_missing`, `model_broken`, and what `step` raises.
     """
@@ -107,18 +126,20 @@ def load_packed(
             "No layer of it has a shape that fits",
             "Load it with --quant none",
         )
+    if learner is not None:
+        learner.placed(model)
     layers = len(places)
     left = _linears(model) - layers
     key = packed_cache.cache_key(folder, quant, kernel_dtype(dtype)) if quant in FOR_CPU else ""
     kept = _from_disk(key, places, dtype)
     if not kept:
-        _pack(places, quant, dtype, device, _part(step, PACK_FROM, PACK_TO), name, pages)
+        _pack(places, quant, dtype, device, _part(step, PACK_FROM, PACK_TO), name, pages, learner)
         step(PACK_TO, "keeping the packed weights")
         packed_cache.keep(key, _tensors(model))
     _rest(model, dtype, kept_whole(model))
     pages.drop()
     settle(model, device, _part(step, PACK_TO, 1.0), pages)
-    gain, why = _measured(model, quant, dtype, device)
+    gain, why = (0.0, "") if learner else _measured(model, quant, dtype, device)
     return model, Packing(quant, layers, left, kept, time.monotonic() - began, gain, why)
 
 
@@ -176,6 +197,7 @@ def _pack(
     step: Progress,
     name: str,
     pages: SourcePages,
+    learner: Learner | None,
 ) -> None:
     """Put a packed layer in the place of each, and let go of what was read for it."""
     whole = sum(spot.source.weight.nbytes for spot in places) or 1
@@ -186,7 +208,7 @@ def _pack(
         weight = spot.source.weight
         done, read = done + weight.nbytes, read + weight.nbytes
         if spot.kind is None:
-            made = bnb_linear(spot.source, quant, dtype, device)
+            made = _bnb(spot, quant, dtype, device, learner)
         else:
             made = spot.kind(spot.source, dtype)
             assert isinstance(made, PackedLinear)
@@ -196,6 +218,17 @@ def _pack(
         if read >= _READ or not places:
             pages.drop()
             read = 0
+
+
+def _bnb(
+    spot: Place, quant: Quant, dtype: torch.dtype, device: torch.device, learner: Learner | None
+) -> nn.Module:
+    if learner is None:
+        return bnb_linear(spot.source, quant, dtype, device)
+    learner.packing(spot.path, spot.source)
+    made = bnb_linear(spot.source, quant, dtype, device, learns=True)
+    learner.packed(spot.path, spot.source, made)
+    return made
 
 
 def _refuse_wild(layer: PackedLinear, name: str) -> None:

@@ -39,6 +39,9 @@ class RecordedRun:
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
+        self.pausing = threading.Event()
+        self.pause_mode = ""
+        self.findings: list[object] = []
         self.steps = 0
         self.points: list[StepPoint] = []
         self.phases: list[str] = []
@@ -52,6 +55,12 @@ class RecordedRun:
 
     def point(self, point: StepPoint) -> None:
         self.points.append(point)
+
+    def saved(self, step: int, folder: str) -> None:
+        """Checkpoints are looked for on the disk."""
+
+    def found(self, finding: object) -> None:
+        self.findings.append(finding)
 
 
 @pytest.fixture(scope="module")

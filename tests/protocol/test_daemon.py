@@ -11,13 +11,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine import daemon, paths
-from engine.connect import Target, connect
+from engine.connect import RESTARTS, Target, connect
 from engine.protocol import commands as c
 from engine.protocol.errors import EngineDead, EngineError, EngineLost, ErrorInfo
 from engine.protocol.wire import Refused, encode
+from engine.runs import under_way
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +66,48 @@ async def test_a_killed_engine_is_told_with_its_signal(home: Path) -> None:
     again = await connect()
     assert again.welcome.snapshot.engine.id != client.welcome.snapshot.engine.id
     await again.close()
+
+
+async def test_an_engine_that_is_killed_with_a_run_under_way_comes_back_three_times(home: Path) -> None:
+    client = await connect()
+    killed: list[int] = []
+    for _ in range(4):
+        pid = client.welcome.snapshot.engine.pid
+        note_of(pid)
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+        with pytest.raises(EngineDead) as caught:
+            async with asyncio.timeout(10):
+                async for _ in client.events():
+                    pass
+        if len(killed) == 4:
+            break
+        assert caught.value.info.code == RESTARTS
+        assert "goes on with the run" in caught.value.info.title
+        client = await connect()
+    assert len(set(killed)) == 4
+    assert caught.value.info.code == "engine_dead"
+    assert "not started again" in caught.value.info.title
+    assert not daemon.comes_back()
+    assert daemon.lock_holder() is None
+
+
+async def test_an_engine_that_was_asked_to_end_does_not_come_back(home: Path) -> None:
+    client = await connect()
+    pid = client.welcome.snapshot.engine.pid
+    note_of(pid)
+    os.kill(pid, signal.SIGSTOP)  # it hears of nothing, and must be killed
+    assert await asyncio.to_thread(daemon.stop_engine, 0.2)
+    note = await asyncio.to_thread(daemon.last_exit, pid, patience=5.0)
+    assert note is not None
+    assert (note.code, note.again) == (-signal.SIGKILL, False)
+    assert daemon.lock_holder() is None
+
+
+def note_of(pid: int) -> None:
+    """As an engine leaves it while a run is under way."""
+    note = under_way.UnderWay(pid, "0001-a")
+    (paths.state_dir() / under_way.NAME).write_bytes(msgspec.json.encode(note))
 
 
 async def test_a_shutdown_ends_the_process_and_its_socket(home: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.data.read import check
+from engine.data.check import check
 from engine.protocol import commands as c
 from engine.protocol.errors import EngineError
 from engine.protocol.events import MessageChanged

@@ -18,11 +18,14 @@ from tui.modals.params import Params
 from tui.modals.thought import ThoughtScreen
 from tui.screens.chat import Workbench
 from tui.screens.compare import Compare
+from tui.screens.data import DataScreen
 from tui.screens.inspector import Inspector
 from tui.screens.layer import Layer
 from tui.screens.marked import Marked
+from tui.screens.mask import Mask
 from tui.screens.model_page import ModelPage
 from tui.screens.models import Models
+from tui.screens.pairs import Pairs
 from tui.screens.runs import Runs
 from tui.screens.train import Train
 from tui.widgets.composer import Composer
@@ -48,6 +51,9 @@ PLACES: dict[Where, type[DOMNode]] = {
     Where.PARAMS: Params,
     Where.TOUR: TourCard,
     Where.INSPECTOR: Inspector,
+    Where.DATA: DataScreen,
+    Where.MASK: Mask,
+    Where.PAIRS: Pairs,
 }
 
 

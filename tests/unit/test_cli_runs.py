@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from engine.api import EngineError, runs
+from engine.protocol.training import ALIASES, METHODS, OBJECTIVES, Checkpointing, Schedule, Tracker
 from tests.unit.test_import_hygiene import HEAVY, SCREEN, loaded_after
 from tui.cli.follow import chat_line
 from tui.cli.main import DONE, FAILED, USAGE, main
 from tui.cli.parser import build_parser
+from tui.cli.parser_train import FLAGS
 from tui.cli.run_lines import words
 from tui.cli.run_page import curve, phases
 from tui.cli.run_rows import progress, row
@@ -24,7 +26,10 @@ WRONG = [
     ["train", "--data", "x.jsonl", "--rank", "many"],
     ["train", "--data", "x.jsonl", "--rate", "nan"],
     ["train", "--data", "x.jsonl", "--steps", "-1"],
-    ["train", "--data", "x.jsonl", "--targets", "head"],
+    ["train", "--data", "x.jsonl", "--method", "magic"],
+    ["train", "--data", "x.jsonl", "--peft", "use_rslora"],
+    ["runs", "move", "a", "0"],
+    ["runs", "pause", "a", "--mode", "sleep"],
     ["--in-process", "train", "--data", "x.jsonl"],
     ["runs"],
     ["runs", "show"],
@@ -60,6 +65,34 @@ def test_every_command_explains_itself(argv: list[str], capsys: pytest.CaptureFi
 @pytest.mark.parametrize("name", ["train", "runs", "adapters", "data", "monitor", "doctor"])
 def test_no_command_imports_torch_or_the_screen(name: str) -> None:
     assert loaded_after(f"import tui.cli.{name}") & (HEAVY | SCREEN) == set()
+
+
+def test_every_key_of_a_run_has_its_option() -> None:
+    assert sorted(flag.field for flag in FLAGS) == sorted(set(runs.TrainSpec.__struct_fields__) - {"model"})
+    choices = {flag.field: flag.kind for flag in FLAGS if isinstance(flag.kind, tuple)}
+    assert set(choices["method"]) == {*METHODS, *ALIASES}
+    assert choices["objective"] == OBJECTIVES
+    assert choices["trackers"] == get_args(Tracker)
+    assert choices["schedule"] == get_args(Schedule)
+    assert choices["checkpointing"] == get_args(Checkpointing)
+
+
+def test_options_of_every_kind_are_read() -> None:
+    spec = spec_of(
+        *("--data", "shipped:pirate", "--method", "qdora", "--max-steps", "7", "--packing"),
+        *("--column", "prompt=frage", "--column", "answer=ant=wort", "--sample", "Who?", "--sample", "Why?"),
+        *("--peft", "use_rslora=true", "--peft", "bias=none", "--tag", "a", "--tracker", "tensorboard"),
+    )
+    assert (spec.method, spec.quant, spec.steps, spec.packing) == ("dora", "nf4", 7, True)
+    assert spec.columns == {"prompt": "frage", "answer": "ant=wort"}
+    assert (spec.samples, spec.tags, spec.trackers) == (("Who?", "Why?"), ("a",), ("tensorboard",))
+    assert spec.peft == {"use_rslora": True, "bias": "none"}
+    assert spec_of("--data", "shipped:pirate", "--method", "qlora", "--quant", "none").quant == ""
+
+
+def test_a_preset_is_a_start_that_options_win_over() -> None:
+    spec = spec_of("--data", "shipped:pirate", "--preset", "tiny", "--rank", "3")
+    assert (spec.quant, spec.batch, spec.rank) == ("nf4", 1, 3)
 
 
 def test_options_alone_make_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.data.spec_file import load_spec
 from engine.protocol.errors import EngineError
@@ -16,6 +17,7 @@ from engine.protocol.runs import RunInfo, StepPoint, TrainSpec
 from engine.runs import folder
 from engine.runs.log import LogWriter, lines
 from engine.runs.recover import recover
+from tests.support.fake_trainer import saved_checkpoint
 from tests.support.full_disk import file_limit
 
 SPEC = TrainSpec("demo", "shipped:pirate", name="Pirate!", alpha=32)
@@ -111,8 +113,9 @@ def test_a_folder_without_anything_to_read_is_left_out() -> None:
 
 
 def running(*points: StepPoint, adapter: bool) -> Path:
-    info = new(state="running", steps=50, started=1.0)
+    info = new(state="running", steps=50, started=1.0, tries=1, resumed=(10,))
     writer = LogWriter(folder.log_path(info.id))
+    writer.run(info)
     for point in points:
         writer.point(point)
     writer.close()
@@ -134,6 +137,29 @@ def test_a_run_cut_off_by_a_kill_has_failed_and_names_what_is_kept() -> None:
     assert str(path / "adapter") in info.error.detail
     assert folder.load(path) == info
     assert list(lines(path / "events.jsonl"))[-1].run == info
+
+
+def test_a_run_that_was_cut_off_waits_to_go_on_once_and_again_where_it_came_further() -> None:
+    info = new(state="running", steps=50, started=1.0)
+    [first] = map(recover, folder.load_all())
+    assert (first.state, first.tries, first.error) == ("queued", 1, None)
+    stuck = replace(first, state="running", resumed=(0,))
+    assert recover(stuck).state == "failed"
+    saved_checkpoint(folder.folder(info.id), 5)
+    assert (recover(stuck).state, recover(stuck).tries) == ("queued", 2)
+    assert recover(replace(stuck, resumed=(5,))).state == "failed"
+
+
+def test_a_run_that_was_too_large_waits_with_a_smaller_batch() -> None:
+    info = replace(new(), state="running")
+    assert recover(info).spec.batch == 4
+    assert (recover(info, out_of_memory=True).spec.batch, SPEC.accumulate) == (2, 1)
+
+
+def test_a_run_that_stood_still_is_parked_then() -> None:
+    info = recover(replace(new(), state="paused", pause="hold", started=1.0))
+    assert (info.state, info.pause) == ("paused", "park")
+    assert recover(info) is info
 
 
 def test_a_run_cut_off_before_its_first_save_says_so() -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.protocol.errors import EngineError
 from engine.protocol.runs import PhaseMark, RunInfo, StepPoint, TrainSpec
@@ -150,3 +151,55 @@ def test_loss_that_is_no_number_does_not_break_the_log(path: Path) -> None:
     writer.close()
     assert os.path.getsize(path) > 0
     assert read(path).points[0].loss is None
+
+
+SPOILT = {
+    "cut": b'{"point": {"step": 2, "lo\n',
+    "no UTF-8": b"\xff\xfe\xc3\x28\n",
+    "NUL": b"\0\0\0\0\n",
+    "10 MB": b"x" * 10_000_000 + b"\n",
+    "empty": b"\n",
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
+def test_a_spoilt_line_is_counted_and_the_others_load(path: Path, spoilt: bytes) -> None:
+    writer = LogWriter(path)
+    writer.point(StepPoint(1, loss=2.0))
+    writer.close()
+    with open(path, "ab") as file:
+        file.write(spoilt)
+    writer = LogWriter(path)
+    writer.point(StepPoint(3, loss=1.0))
+    writer.close()
+    found = read(path)
+    assert [point.step for point in found.points] == [1, 3]
+    assert found.damaged == (2,)
+
+
+def test_a_huge_torn_end_is_cut_off_whole(path: Path) -> None:
+    writer = LogWriter(path)
+    writer.point(StepPoint(1, loss=2.0))
+    writer.close()
+    with open(path, "ab") as file:
+        file.write(b"x" * 300_000)
+    writer = LogWriter(path)
+    writer.point(StepPoint(2, loss=1.0))
+    writer.close()
+    assert path.stat().st_size < 300
+    assert ([point.step for point in read(path).points], read(path).damaged) == ([1, 2], ())
+
+
+def test_the_last_line_of_a_step_counts_and_what_was_given_up_is_gone(path: Path) -> None:
+    info = RunInfo("0001-a", TrainSpec("demo", "shipped:pirate"), state="running")
+    writer = LogWriter(path)
+    for step in range(1, 9):
+        writer.point(StepPoint(step, loss=float(step)))
+    writer.point(StepPoint(8, eval_loss=0.5))
+    writer.run(replace(info, resumed=(4,)))
+    writer.point(StepPoint(5, loss=50.0))
+    writer.close()
+    assert [point.loss for point in read(path).points] == [1.0, 2.0, 3.0, 4.0, 50.0]
+    assert [point.loss for point in read(path, since=4).points] == [4.0, 50.0]
+    first = read(path, limit=3)
+    assert ([point.step for point in first.points], first.more) == ([1, 2, 3], True)

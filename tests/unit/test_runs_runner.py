@@ -22,6 +22,7 @@ from engine.protocol.runs import RunInfo, StepPoint, TrainSpec
 from engine.runs import folder, log
 from engine.runs.book import RunBook
 from engine.runs.runner import Runner
+from engine.runs.steering import Steering
 from engine.shelf import Shelf
 from tests.support.fake_trainer import FakeBackend, FakeTrainer
 from tests.support.full_disk import file_limit
@@ -41,6 +42,7 @@ class Bench:
         self.shelf = Shelf(self.bus, self.lanes[0], self.lanes[2], lambda: False)
         self.shelf.backend.set_result(self.backend)  # type: ignore[arg-type]
         self.runner = Runner(self.bus, self.shelf, self.lanes[1], self.lanes[2])
+        self.steering = Steering(self.runner, self.shelf, self.lanes[2])
         self._told: list[e.AnyBody] = []
 
     @property
@@ -118,10 +120,10 @@ async def test_a_run_goes_from_the_queue_to_an_adapter() -> None:
         assert (info.state, info.step, info.steps, info.phase) == ("done", 30, 30, "end")
         assert (info.adapter, info.error, info.eval_loss) == (info.id, None, 1.0)
         assert info.peak > 1 << 20
-        await until(lambda: bench.runner.adapters.infos())
+        await until(lambda: len(bench.runner.adapters.infos()) == 1)
         [adapter] = bench.runner.adapters.infos()
         assert (adapter.id, adapter.base) == (info.id, first.spec.model)
-        [told] = await bench.told(e.AdaptersChanged)
+        told = (await bench.told(e.AdaptersChanged))[-1]
         assert told.adapters == (adapter,)
         assert not bench.runner.busy
 
@@ -260,26 +262,30 @@ async def test_a_stop_while_the_model_loads_ends_the_run_before_it_begins() -> N
         assert folder.load(folder.folder(run.id)) == info
 
 
-async def test_an_engine_that_leaves_saves_the_active_run_and_keeps_the_queue() -> None:
+async def test_an_engine_that_leaves_parks_the_active_run_and_the_next_one_goes_on_with_it_first() -> None:
     async with opened() as bench:
         bench.trainer.go.clear()
         active, queued = await bench.start(), await bench.start()
         await until(lambda: bench.trainer.jobs)
     found = {info.id: info for info in folder.load_all()}
-    assert (found[active.id].state, found[active.id].adapter) == ("stopped", active.id)
-    assert found[active.id].error is not None
-    assert found[active.id].error.code == "engine_stopped"  # type: ignore[union-attr]
+    assert (found[active.id].state, found[active.id].error) == ("queued", None)
     assert found[queued.id].state == "queued"
     async with opened() as bench:
         assert (await bench.ended(queued.id)).state == "done"
-        assert [job.id for job in bench.trainer.jobs] == [queued.id]
+        assert [job.id for job in bench.trainer.jobs] == [active.id, queued.id]
+        assert bench.trainer.jobs[0].checkpoint.endswith(f"step-{found[active.id].step:06d}")
+        assert bench.info(active.id).resumed == (found[active.id].step,)
 
 
-async def test_a_run_of_a_killed_engine_is_listed_as_failed_at_the_next_start() -> None:
-    info = folder.create(RunInfo("", SPEC, name="a", state="running", steps=30))
+async def test_a_run_of_a_killed_engine_goes_on_once_and_then_has_failed() -> None:
+    first = folder.create(RunInfo("", SPEC, name="a", state="running", steps=30, started=1.0))
+    again = folder.create(RunInfo("", SPEC, name="b", state="running", steps=30, tries=1, resumed=(0,)))
     async with opened() as bench:
-        assert bench.info(info.id).state == "failed"
-        assert not bench.runner.busy
+        assert bench.info(again.id).state == "failed"
+        assert (await refused(bench.steering.resume(c.ResumeRun("nobody")))) == "run_unknown"
+        bench.trainer.go.clear()
+        await until(lambda: bench.trainer.jobs)
+        assert (bench.info(first.id).state, bench.info(first.id).tries) == ("running", 1)
 
 
 # --- faults ---------------------------------------------------------------------------------
@@ -317,7 +323,7 @@ async def test_an_unforeseen_fault_fails_one_run_only() -> None:
         assert (await bench.ended(good.id)).state == "done"
 
 
-async def test_a_disk_that_runs_full_ends_the_run_with_that_sentence_and_stores_it_later(
+async def test_a_disk_that_runs_full_parks_the_run_with_that_sentence_and_it_goes_on_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("engine.runs.book.RETRY_SECONDS", 0.05)
@@ -327,12 +333,17 @@ async def test_a_disk_that_runs_full_ends_the_run_with_that_sentence_and_stores_
         await until(lambda: bench.trainer.jobs)
         with file_limit(folder.log_path(run.id).stat().st_size + 300):
             bench.trainer.go.set()
-            info = await bench.ended(run.id)
-            assert (info.state, bench.runner.busy) == ("failed", True)
+            await until(lambda: bench.info(run.id).state == "paused")
+            info = bench.info(run.id)
+            assert (info.pause, bench.runner.busy) == ("park", True)
             assert info.error is not None
             assert info.error.code == "disk_full"
+            assert str(folder.log_path(run.id)) in info.error.detail
         await until(lambda: not bench.runner.busy)
         assert folder.load(folder.folder(run.id)) == info
+        await bench.steering.resume(c.ResumeRun(run.id))
+        done = await bench.ended(run.id)
+        assert (done.state, done.step, done.error) == ("done", 400, None)
 
 
 async def test_data_that_is_gone_when_its_turn_comes_fails_the_run(tmp_path: Path) -> None:
@@ -412,7 +423,7 @@ async def test_a_run_is_called_by_id_number_or_name() -> None:
         bench.trainer.go.clear()
         for name in ("a", "same", "same"):
             await bench.start(name=name)
-        book: RunBook = bench.runner._book
+        book: RunBook = bench.runner.book
         assert [book.find(ref).id for ref in ("0001-a", "1", "a", "3")] == ["0001-a"] * 3 + ["0003-same"]
         for ref, code in (("same", "run_ambiguous"), ("9", "run_unknown"), ("²", "run_unknown")):
             with pytest.raises(EngineError) as caught:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.data.read import check, read_rows
+from engine.data.check import check
+from engine.data.read import read_rows
 from engine.data.rows import Row
 from engine.data.shipped import datasets, shipped_path
 from engine.demo import facts

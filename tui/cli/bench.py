@@ -1,4 +1,4 @@
-"""`qwill bench decode|ttft`: how fast a model runs here, with the figures it is compared to."""
+"""`qwill bench decode|ttft|quality|train`: how fast a model runs here, with the figures it is compared to."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ qwill bench decode   tokens/s, beside transformers' own generate in the same run
                      memory's bandwidth allows; with --against llama.cpp --gguf FILE beside llama.cpp, too
 qwill bench ttft     time to the first token of a chat's third turn, with its cache and without
 qwill bench quality  perplexity of packed weights on a shipped text, and how often both say the same
+qwill bench train    LoRA steps beside TRL's: time, memory, and whether the losses are the same
 
 All take -m MODEL, --dtype, --quant and --json; the first two, --context, --tokens and --rounds."""
 
@@ -25,8 +26,12 @@ All take -m MODEL, --dtype, --quant and --json; the first two, --context, --toke
 def run(args: argparse.Namespace) -> int:
     """Measure and print. Without a figure that counts, because the ids differ, the exit code is 1."""
     if not args.kind:
-        output.say_json({"kinds": ["decode", "ttft", "quality"]}) if args.json else print(KINDS)
+        output.say_json({"kinds": ["decode", "ttft", "quality", "train"]}) if args.json else print(KINDS)
         return 0
+    if args.kind == "train":
+        from tui.cli.bench_train import run_train
+
+        return run_train(args)
     try:
         result = bench(_job(args), progress_line.show)
     finally:

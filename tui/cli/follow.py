@@ -9,9 +9,10 @@ import sys
 from collections import deque
 from typing import Any
 
-from engine.api import Client, commands, events, runs
+from engine.api import RESTARTS, Client, EngineLost, Target, commands, connect, events, runs
 from tui.cli import output
 from tui.cli.run_lines import Show, show_of
+from tui.cli.run_page import phases
 from tui.cli.run_rows import loss, row
 from tui.format import seconds, size
 
@@ -22,7 +23,7 @@ WINDOW = 20
 async def follow(client: Client, info: runs.RunInfo, args: argparse.Namespace) -> int:
     """Show a run until it ends, or until Ctrl+C leaves it alone; 0 only when it is done."""
     follower = Follower(client, info, show_of(as_json=args.json))
-    task = asyncio.ensure_future(follower.run())
+    task = asyncio.ensure_future(_through_restarts(follower))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, task.cancel)
     try:
@@ -34,7 +35,64 @@ async def follow(client: Client, info: runs.RunInfo, args: argparse.Namespace) -
     finally:
         loop.remove_signal_handler(signal.SIGINT)
     follower.show.close()
-    return _ended(ended, as_json=args.json)
+    if args.json:
+        output.say_json(await record(follower.client, ended))
+        return 0 if ended.state == "done" else 1
+    return _ended(ended)
+
+
+async def _through_restarts(follower: Follower) -> runs.RunInfo:
+    """Follow to the end, also when the engine is killed and comes back; raises EngineLost otherwise."""
+    while True:
+        try:
+            return await follower.run()
+        except EngineLost as error:
+            if error.info.code != RESTARTS:
+                raise
+            follower.show.aside(error.info.title)
+            follower.client = await connect(Target())
+
+
+async def record(client: Client, info: runs.RunInfo) -> dict[str, Any]:
+    """A run as it ended, with its whole curve: what `--json` ends with."""
+    points, marks = await whole_curve(client, info)
+    learnt = [point for point in points if point.loss is not None]
+    # The first step warms caches up.
+    paced = learnt[1:] or learnt
+    spent = sum(point.seconds for point in paced)
+    folder = await _adapter_folder(client, info)
+    return row(info) | {
+        "chat": chat_line(info),
+        "losses": [point.loss for point in learnt],
+        "eval_losses": [point.eval_loss for point in points if point.eval_loss is not None],
+        "step_seconds": [point.seconds for point in learnt],
+        "tokens_per_s": sum(point.tokens for point in paced) / spent if spent else 0.0,
+        "peaks": {stretch.phase: stretch.peak for stretch in phases(marks, info)},
+        "adapter_folder": folder,
+    }
+
+
+async def whole_curve(
+    client: Client, info: runs.RunInfo
+) -> tuple[list[runs.StepPoint], list[runs.PhaseMark]]:
+    """All points and marks of a run's log, a page after another."""
+    points: list[runs.StepPoint] = []
+    marks: list[runs.PhaseMark] = []
+    more = True
+    while more:
+        since = points[-1].step + 1 if points else 0
+        page: commands.RunPage = await client.request(commands.ReadRun(info.id, since))
+        points += page.points
+        marks += page.marks
+        more = page.more and bool(page.points)
+    return points, marks
+
+
+async def _adapter_folder(client: Client, info: runs.RunInfo) -> str:
+    if not info.adapter:
+        return ""
+    found: commands.AdapterList = await client.request(commands.ListAdapters(refresh=True))
+    return next((each.path for each in found.adapters if each.id == info.adapter), "")
 
 
 class Follower:
@@ -43,7 +101,7 @@ class Follower:
     def __init__(self, client: Client, info: runs.RunInfo, show: Show) -> None:
         self.info = info
         self.show = show
-        self._client = client
+        self.client = client
         self._last = 0
         self._eval: float | None = None
         self._recent: deque[runs.StepPoint] = deque(maxlen=WINDOW)
@@ -51,9 +109,9 @@ class Follower:
     async def run(self) -> runs.RunInfo:
         """Show every step until the run ends; returns it as it ended. Raises EngineLost."""
         await self._catch_up()
-        if self.info.state in runs.ENDED_STATES:
+        if self._over():
             return self.info
-        async for event in self._client.events():
+        async for event in self.client.events():
             body = event.body
             if isinstance(body, events.RunStepped) and body.run == self.info.id:
                 if body.point.step > self._last + 1:
@@ -62,15 +120,19 @@ class Follower:
             elif isinstance(body, events.RunChanged) and body.run.id == self.info.id:
                 self.info = body.run
                 self.show.phase(self.info)
-                if self.info.state in runs.ENDED_STATES:
+                if self._over():
                     await self._catch_up()
                     break
         return self.info
 
+    def _over(self) -> bool:
+        """Whether it goes on only when a person wants it to."""
+        return self.info.state in runs.ENDED_STATES or self.info.pause == "park"
+
     async def _catch_up(self) -> None:
         more = True
         while more:
-            page: commands.RunPage = await self._client.request(commands.ReadRun(self.info.id, self._last))
+            page: commands.RunPage = await self.client.request(commands.ReadRun(self.info.id, self._last))
             self.info, more = page.run, page.more
             for point in page.points:
                 self._take(point)
@@ -111,11 +173,10 @@ def chat_line(info: runs.RunInfo) -> str:
     return f'qwill chat -a {info.adapter} -p "Who are you?"' if info.adapter else ""
 
 
-def _ended(info: runs.RunInfo, *, as_json: bool) -> int:
+def _ended(info: runs.RunInfo) -> int:
     """Say how it ended; returns the exit code."""
-    if as_json:
-        output.say_json(row(info) | {"chat": chat_line(info)})
-        return 0 if info.state == "done" else 1
+    if info.state == "paused":
+        output.say(f"{info.name} is parked at step {info.step}. Go on with `qwill runs resume {info.id}`.")
     if info.state == "done":
         facts = [f"loss {loss(info.loss)}"]
         facts += [f"eval {loss(info.eval_loss)}"] if info.eval_loss is not None else []
@@ -134,7 +195,7 @@ def _ended(info: runs.RunInfo, *, as_json: bool) -> int:
 def _left(info: runs.RunInfo, args: argparse.Namespace) -> None:
     """Ctrl+C: what becomes of the run."""
     if args.in_process:
-        said = f"{info.id} ends with this process; the adapter that it has so far is kept."
+        said = f"{info.id} stands still; the next engine goes on with it."
     else:
         said = (
             f"{info.id} goes on. See it with `qwill runs follow {info.id}`, "

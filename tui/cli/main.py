@@ -35,6 +35,10 @@ def _parse_and_run(argv: list[str] | None) -> int:
     return _run(args)
 
 
+MODULES = {"eval": "evaluate"}
+"""Sub-commands whose module has another name, because theirs is a function of Python's."""
+
+
 def _run(args: argparse.Namespace) -> int:
     """Run the sub-command; what it raises as a QwillError is said in one line."""
     from engine.api import QwillError
@@ -50,7 +54,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _dispatch(args: argparse.Namespace) -> int:
     """Each sub-command is a module of its name, imported only when it is asked for."""
-    module = importlib.import_module(f"tui.cli.{args.command or 'workbench'}")
+    name = MODULES.get(args.command, args.command or "workbench")
+    module = importlib.import_module(f"tui.cli.{name}")
     return int(module.run(args))
 
 

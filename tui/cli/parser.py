@@ -22,6 +22,7 @@ from tui.cli.options import (
 from tui.cli.parser_bench import add_bench_command
 from tui.cli.parser_chats import add_chats_command
 from tui.cli.parser_endpoints import add_endpoints_command
+from tui.cli.parser_evaluate import add_evaluate_commands
 from tui.cli.parser_hub import add_hub
 from tui.cli.parser_runs import add_runs_commands
 from tui.cli.parser_serve import add_serve_command
@@ -92,6 +93,7 @@ def build_parser(*, commands: bool = True) -> Parser:
     add_endpoints_command(tree)
     _add_models(tree.add_parser("models", help="list, show, load and unload models"))
     add_runs_commands(tree)
+    add_evaluate_commands(tree)
     tree.add_parser("tour", help="open the workbench with six steps to try").description = (
         "Six small steps on the demo model, each done by your own keys: the next word, thinking, a first "
         "adapter, base against adapter, memory, your own data."

@@ -33,6 +33,31 @@ def add_bench_command(tree: Any) -> None:
     quality.add_argument("--dtype", choices=DTYPES, default="", help="type to compute in")
     quality.add_argument("--quant", choices=QUANTS[1:], default="int8", help="how to pack; int8 by itself")
     add_json(quality)
+    _add_train(kinds)
+
+
+def _add_train(kinds: Any) -> None:
+    train = kinds.add_parser("train", help="LoRA steps beside TRL's: time, memory, and the same losses")
+    train.description = (
+        "Both sides train the same adapter on the same token ids, in processes of their own that take turns. "
+        "Without a model it is a random Qwen3 of 98 million parameters with the full vocabulary of 151,936."
+    )
+    add_model(train)
+    train.add_argument("--against", choices=("trl",), default="trl", help="whose steps to compare with")
+    for name, value, words in (
+        ("steps", 20, "optimiser steps of a turn"),
+        ("batch", 2, "rows of a step"),
+        ("length", 1024, "tokens of a row"),
+        ("rounds", 2, "turns of each side"),
+    ):
+        train.add_argument(
+            f"--{name}", metavar="N", type=whole(1), default=value, help=f"{words}; {value} by itself"
+        )
+    train.add_argument("--dtype", choices=DTYPES[:2], default="float32", help="of both; float32 by itself")
+    train.add_argument(
+        "--checkpointing", action="store_true", help="both compute activations again in the backward pass"
+    )
+    add_json(train)
 
 
 def _add_common(parser: argparse.ArgumentParser, *, context: int, tokens: int, rounds: int) -> None:

@@ -1,4 +1,4 @@
-"""The grammar of `train`, `runs`, `adapters`, `data`, `monitor` and `doctor`. Imports nothing slow."""
+"""The grammar of `runs`, `adapters`, `monitor`, `doctor`; adds `train` and `data`. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -6,77 +6,20 @@ import argparse
 from typing import Any
 
 from tui.cli.options import add_json, add_model, number, text, whole
-
-TRAIN = """\
-Train an adapter. The run's id goes to stdout at once; the run goes on in the engine, whatever becomes of
-this command. The base and the data come from RUN.toml or from --model and --data; options change what
-RUN.toml says.
-"""
-TRAIN_END = """\
-a row of the data is one line of JSON:
-  {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
-
-with --follow:
-  Ctrl+C leaves the run alone and goes on with the shell; exit code 0 means that the run is done, 1 that it
-  failed, was stopped or was left alone. With --json the first line is {"id": ...}, then one object a step
-  (id, step, steps, loss, eval_loss, rate, tokens_per_s, eta_s), then the run as it ended.
-
-examples:
-  qwill train --model demo --data shipped:pirate --follow
-  qwill train --data mine.jsonl --rank 8 --steps 200 --dry-run
-  qwill train run.toml --rate 1e-4
-"""
+from tui.cli.parser_data import add_data_command
+from tui.cli.parser_train import add_train_command
 
 
 def add_runs_commands(commands: Any) -> None:
     """Add the sub-commands to the top level's; `commands` is what `add_subparsers` returned."""
-    raw = argparse.RawDescriptionHelpFormatter
-    _add_train(commands.add_parser("train", help="train an adapter", formatter_class=raw, epilog=TRAIN_END))
-    _add_runs(commands.add_parser("runs", help="list, show, follow, stop and delete runs"))
+    add_train_command(commands)
+    _add_runs(commands.add_parser("runs", help="list, show, follow, pause, resume, tidy up runs"))
     _add_adapters(commands.add_parser("adapters", help="list adapters, switch one on in a chat"))
-    _add_data(commands.add_parser("data", help="check a dataset, list those that come with Qwill"))
+    add_data_command(commands)
     _add_monitor(commands.add_parser("monitor", help="what RAM, CPU and GPUs hold now"))
     doctor = commands.add_parser("doctor", help="what is wrong with this machine, and what to do")
     doctor.description = "Look at everything Qwill needs. Exit code 1 when there is a problem."
     add_json(doctor)
-
-
-def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.description = TRAIN
-    parser.add_argument("spec", metavar="RUN.toml", type=text, nargs="?", help="a run as a file")
-    parser.add_argument("--follow", action="store_true", help="show each step until the run ends")
-    parser.add_argument("--dry-run", action="store_true", help="say what it would take, and train nothing")
-    add_json(parser, "print JSON, one object a line")
-    what = parser.add_argument_group("what is trained")
-    add_model(what)
-    what.add_argument("--data", metavar="FILE", type=text, help="JSONL of chats, or shipped:NAME")
-    what.add_argument("--name", metavar="NAME", type=text, help="name of the run and of its adapter")
-    what.add_argument("--rank", metavar="N", type=whole(0), help="rank of the adapter (16)")
-    what.add_argument(
-        "--alpha", metavar="N", type=whole(0), help="its scale is alpha / rank (twice the rank)"
-    )
-    what.add_argument("--dropout", metavar="P", type=number(0), help="dropout before the adapter (0)")
-    what.add_argument(
-        "--targets",
-        choices=("attention", "mlp", "attention+mlp"),
-        help="layers that get an adapter (attention+mlp)",
-    )
-    _add_schedule(parser.add_argument_group("how"))
-
-
-def _add_schedule(how: Any) -> None:
-    how.add_argument("--steps", metavar="N", type=whole(0), help="optimiser steps (counted from --epochs)")
-    how.add_argument("--epochs", metavar="N", type=number(0), help="times through the data (3)")
-    how.add_argument("--batch", metavar="N", type=whole(0), help="rows of a micro-batch (4)")
-    how.add_argument("--accumulate", metavar="N", type=whole(0), help="micro-batches of a step (1)")
-    how.add_argument("--length", metavar="N", type=whole(0), help="longer rows are left out (1024 tokens)")
-    how.add_argument("--rate", metavar="R", type=number(0), help="peak learning rate (by the model's size)")
-    how.add_argument("--warmup", metavar="S", type=number(0), help="share of steps until the peak (0.05)")
-    how.add_argument("--weight-decay", metavar="D", type=number(0), help="weight decay of AdamW (0)")
-    how.add_argument("--clip", metavar="N", type=number(0), help="largest gradient norm (1)")
-    how.add_argument("--eval-fraction", metavar="S", type=number(0), help="share of rows held out (0.05)")
-    how.add_argument("--eval-every", metavar="N", type=whole(0), help="steps between evaluations (a tenth)")
-    how.add_argument("--seed", metavar="N", type=whole(0), help="of the order, the split and the start (0)")
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
@@ -84,18 +27,74 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         "Runs, newest first. A run is named by its id, its number, its name, or a unique start."
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
-    listing = actions.add_parser("list", help="all runs; --json prints one array, newest first")
-    show = actions.add_parser("show", help="one run: its numbers, curve, phases, and what went wrong")
-    follow = actions.add_parser("follow", help="show each step until the run ends")
-    stop = actions.add_parser("stop", help="end a run after its present step, and keep its adapter")
-    remove = actions.add_parser("rm", help="move an ended run and its adapter to the trash")
-    for action in (show, follow, stop):
-        action.add_argument("run", metavar="RUN", type=text, help="id, number, name, or the start of one")
-    remove.add_argument("run", metavar="RUN", type=text, help="as above; its whole id with --restore")
-    stop.add_argument("--discard", action="store_true", help="save no adapter now")
-    remove.add_argument("--restore", action="store_true", help="bring it back from the trash")
-    for action in (listing, show, follow, stop, remove):
+    about = {
+        "show": "one run: its numbers, curve, phases, and what went wrong",
+        "follow": "show each step until the run ends",
+        "stop": "end a run after its present step, and keep its adapter",
+        "pause": "let a run stand still after its present step; a queued one is held back",
+        "resume": "go on with a paused, stopped or failed run where it was saved",
+        "move": "put a queued run at another place of the queue",
+        "now": "start a queued run next, and park the one that trains",
+        "rename": "give a run another name",
+        "tag": "set the tags of a run",
+        "note": "write a note to a run",
+        "duplicate": "queue it again with some keys changed",
+        "rerun": "queue it again as recorded, and say what cannot be matched here",
+        "checkpoints": "the checkpoints of a run: step, size, evaluation",
+        "rm": "move an ended run and its adapter to the trash",
+    }
+    add_json(actions.add_parser("list", help="all runs; --json prints one array, newest first"))
+    found = {name: actions.add_parser(name, help=words) for name, words in about.items()}
+    for name, action in found.items():
+        whole_id = "; its whole id with --restore" if name == "rm" else ""
+        named = f"id, number, name, or the start of one{whole_id}"
+        action.add_argument("run", metavar="RUN", type=text, help=named)
         add_json(action)
+    _add_run_options(found)
+    _add_compare(actions.add_parser("compare", help="what differs between runs, and what came of it"))
+    prune = actions.add_parser("prune", help="delete old checkpoints and the trash")
+    prune.add_argument("--dry-run", action="store_true", help="say what would go, and how many bytes")
+    add_json(prune)
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.description = "A table of the settings that differ and the results; a sentence on what changed."
+    parser.add_argument("runs", metavar="RUN", type=text, nargs="*", help="id, number, name, or its start")
+    parser.add_argument("--filter", metavar="WORDS", type=text, default="", help="such as 'tag:legal eval<2'")
+    axes = ("step", "epoch", "tokens", "time")
+    parser.add_argument("--by", choices=axes, default="", help="the curves too, along this axis")
+    parser.add_argument(
+        "--metric", choices=("loss", "eval", "rate", "grad", "speed", "memory"), default="loss", help="(loss)"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--md", action="store_true", help="print the table as Markdown")
+    form.add_argument("--csv", action="store_true", help="as CSV, with every digit")
+    form.add_argument("--latex", action="store_true", help="as a LaTeX tabular")
+    add_json(parser)
+
+
+def _add_run_options(found: dict[str, argparse.ArgumentParser]) -> None:
+    found["stop"].add_argument("--discard", action="store_true", help="save no adapter now")
+    found["pause"].add_argument(
+        "--mode",
+        choices=("hold", "yield", "park"),
+        default="hold",
+        help="hold keeps all memory, yield moves the run's own to RAM, park keeps only a checkpoint (hold)",
+    )
+    found["move"].add_argument("place", metavar="PLACE", type=whole(1), help="1 is next")
+    found["rename"].add_argument("name", metavar="NAME", type=text)
+    found["tag"].add_argument("tags", metavar="TAG", type=text, nargs="*", help="none takes all away")
+    found["note"].add_argument("note", metavar="TEXT", type=text)
+    found["duplicate"].add_argument(
+        "changes", metavar="KEY=VALUE", type=text, nargs="*", help="keys of run.toml, e.g. rank=8 seed=1"
+    )
+    found["duplicate"].add_argument(
+        "--when-idle", action="store_true", help="once nobody has chatted"
+    )
+    found["duplicate"].add_argument("--hold", action="store_true", help="store it, to be resumed by hand")
+    found["rerun"].add_argument("--strict", action="store_true", help="refuse what cannot be matched here")
+    found["checkpoints"].add_argument("--verify", action="store_true", help="read every byte of them")
+    found["rm"].add_argument("--restore", action="store_true", help="bring it back from the trash")
 
 
 def _add_adapters(parser: argparse.ArgumentParser) -> None:
@@ -152,19 +151,6 @@ def _add_weight(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="how strongly it counts, 0 to 2 (1)",
     )
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Datasets: JSONL files of chats."
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
-    check = actions.add_parser("check", help="name what is wrong in a dataset, by line and key")
-    check.description = (
-        "Exit code 0 when a run would use every row; 1 when it would leave one out, or has fewer than two."
-    )
-    check.add_argument("data", metavar="FILE", type=text, help="JSONL of chats, or shipped:NAME")
-    listing = actions.add_parser("list", help="the datasets that come with Qwill")
-    for action in (check, listing):
-        add_json(action)
 
 
 def _add_monitor(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,11 @@ class Show:
     def phase(self, info: runs.RunInfo) -> None:
         """The run does something else now."""
 
+    def aside(self, words: str) -> None:
+        """Something about the link to the engine."""
+        self.close()
+        print(f"qwill: {output.line(words)}", file=sys.stderr, flush=True)
+
     def close(self) -> None:
         """End the line that was begun."""
 

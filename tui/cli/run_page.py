@@ -12,6 +12,8 @@ from tui.cli.run_rows import loss, progress, row
 from tui.format import clock, rate, seconds, size
 from tui.glyphs import spark
 
+BRIEF = 200
+"""Characters of an answer that are shown."""
 WIDTH = 60
 """Characters of a curve at most."""
 
@@ -30,11 +32,15 @@ async def show(client: Client, info: runs.RunInfo, *, as_json: bool) -> None:
     """Print it."""
     points: list[runs.StepPoint] = []
     marks: list[runs.PhaseMark] = []
+    samples: list[commands.RunSample] = []
+    report: commands.RunReport | None = None
     since, more, log = 0, True, ""
     while more:
         page: commands.RunPage = await client.request(commands.ReadRun(info.id, since))
         points += page.points
         marks += page.marks
+        samples += page.samples
+        report = report or page.report
         info, more, log = page.run, page.more, page.log
         since = points[-1].step + 1 if points else 0
     if as_json:
@@ -45,6 +51,8 @@ async def show(client: Client, info: runs.RunInfo, *, as_json: bool) -> None:
             "log": log,
             "phases": output.plain(phases(marks, info)),
             "points": output.plain(points),
+            "samples": output.plain(samples),
+            "report": output.plain(report),
         }
         output.say_json(found)
         return
@@ -55,9 +63,38 @@ async def show(client: Client, info: runs.RunInfo, *, as_json: bool) -> None:
         header = ("phase", "times", "took", "peak")
         body = [(s.phase, str(s.times), seconds(s.seconds), size(s.peak)) for s in listed]
         output.table([header, *body], right=(1, 2, 3))
+    _show_samples(samples)
+    if report is not None:
+        _show_report(report)
     if info.error is not None:
         print()
         output.say(info.error.sentence())
+
+
+def _show_samples(samples: Sequence[commands.RunSample]) -> None:
+    """The newest answer to each prompt."""
+    newest = {sample.prompt: sample for sample in samples}
+    if newest:
+        print()
+        rows = [(str(each.step), each.prompt[:WIDTH], each.text[:BRIEF]) for each in newest.values()]
+        output.table([("step", "prompt", "answer"), *rows], right=(0,))
+
+
+def _show_report(report: commands.RunReport) -> None:
+    """Before and after."""
+    print()
+    rows = [("", "before", "after")]
+    for answer in report.answers:
+        rows.append((answer.prompt[:WIDTH], answer.before[:WIDTH], answer.after[:WIDTH]))
+    if report.before is not None and report.after is not None:
+        rows.append(("answers that end", f"{report.before.stopped:.0%}", f"{report.after.stopped:.0%}"))
+        rows.append(("repeated in answers", f"{report.before.repeated:.0%}", f"{report.after.repeated:.0%}"))
+    if report.general_before is not None and report.general_after is not None:
+        rows.append(("loss on general text", loss(report.general_before), loss(report.general_after)))
+    output.table(rows)
+    if report.why:
+        advised = {"keep": "Keep it: ", "discard": "Better discard it: "}.get(report.advice, "")
+        output.say(f"{advised}{report.why}.")
 
 
 def phases(marks: Sequence[runs.PhaseMark], info: runs.RunInfo) -> list[Stretch]:
@@ -81,6 +118,19 @@ def curve(values: Sequence[float], width: int = WIDTH) -> str:
     return spark([max(values[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)], width)
 
 
+def standing(info: runs.RunInfo) -> str:
+    """Its state, and what there is to say of it."""
+    match info.state:
+        case "running":
+            return f"running: {info.phase}"
+        case "queued" if info.place:
+            return f"queued, place {info.place}{', once nobody chats' if info.idle else ''}"
+        case "paused" if info.pause:
+            return f"paused ({info.pause})"
+        case state:
+            return state
+
+
 def _lines(info: runs.RunInfo, points: Sequence[runs.StepPoint], log: str) -> list[tuple[str, str]]:
     spec = info.spec
     took = seconds(info.ended - info.started) if info.ended and info.started else ""
@@ -90,7 +140,9 @@ def _lines(info: runs.RunInfo, points: Sequence[runs.StepPoint], log: str) -> li
     return [
         ("run", info.id),
         ("name", info.name),
-        ("state", info.state if info.state != "running" else f"running: {info.phase}"),
+        ("state", standing(info)),
+        ("tags", ", ".join(info.tags)),
+        ("note", info.note),
         ("step", progress(info)),
         ("loss", f"{curve(learnt)}  {ends}" if learnt else ""),
         ("eval", f"{curve(tested)}  {loss(tested[0])} to {loss(tested[-1])}" if tested else ""),
@@ -99,7 +151,11 @@ def _lines(info: runs.RunInfo, points: Sequence[runs.StepPoint], log: str) -> li
         ("created", clock(info.created)),
         ("took", took),
         ("peak", size(info.peak) if info.peak else ""),
+        ("resumed", ", ".join(f"at step {step}" for step in info.resumed)),
+        ("best eval", f"{loss(info.best_eval)} at step {info.best_step}" if info.best_eval else ""),
+        ("device", info.device),
         ("adapter", info.adapter),
+        ("model", info.whole),
         ("base", spec.model),
         ("data", spec.data),
         ("data hash", info.data_hash),

@@ -24,6 +24,21 @@ FIELDS = (
     "peak",
     "adapter",
     "error",
+    "place",
+    "tags",
+    "note",
+    "pause",
+    "idle",
+    "epoch",
+    "tokens",
+    "best_eval",
+    "best_step",
+    "tries",
+    "resumed",
+    "device",
+    "predicted",
+    "measured",
+    "findings",
 )
 
 

@@ -1,4 +1,4 @@
-"""`qwill runs`: list, show, follow, stop, delete and bring back."""
+"""`qwill runs`: list, show, follow, stop, delete and bring back; see run_steering for the rest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import time
 
 from engine.api import Client, commands, events, runs
-from tui.cli import output, run_page
+from tui.cli import output, run_page, run_steering
 from tui.cli.attached import attached
 from tui.cli.follow import follow
 from tui.cli.run_rows import find, loss, progress, row
@@ -37,8 +37,16 @@ async def _run(args: argparse.Namespace) -> int:
                 return await follow(client, await find(client, args.run), args)
             case "stop":
                 return await _stop(client, args)
-            case _:
+            case "rm":
                 return await _remove(client, args)
+            case "compare":
+                from tui.cli import compare_runs  # its tables need what a plain list does not
+
+                return await compare_runs.run(client, args)
+            case "prune":
+                return await run_steering.prune(client, args)
+            case _:
+                return await run_steering.steer(client, await find(client, args.run), args)
 
 
 async def _list(client: Client, *, as_json: bool) -> int:
@@ -56,7 +64,7 @@ def _row(info: runs.RunInfo) -> tuple[str, ...]:
     return (
         info.id,
         info.name,
-        info.state,
+        f"{info.state} {info.place}" if info.place else info.state,
         progress(info),
         loss(info.loss),
         loss(info.eval_loss),

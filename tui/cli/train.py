@@ -5,39 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
-from engine.api import Client, commands, fault, load_spec, runs, spec_of
+from engine.api import ALIASES, PRESETS, Client, commands, fault, load_spec, runs, spec_of
 from tui.cli import output
 from tui.cli.attached import attached
 from tui.cli.follow import follow
 from tui.cli.loading import model_name
+from tui.cli.parser_train import FLAGS
 from tui.format import plural, seconds, size
 
-SHIPPED = "shipped:"
-OPTIONS = (
-    "name",
-    "rank",
-    "alpha",
-    "dropout",
-    "targets",
-    "steps",
-    "epochs",
-    "batch",
-    "accumulate",
-    "length",
-    "rate",
-    "warmup",
-    "weight_decay",
-    "clip",
-    "eval_fraction",
-    "eval_every",
-    "seed",
-)
-"""Options that stand for the key of the same name in run.toml."""
+ELSEWHERE = ("shipped:", "marked:", "hub:")
+"""Beginnings of data that is no file named by the user."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,16 +39,13 @@ def wanted(args: argparse.Namespace) -> runs.TrainSpec:
 
     Raises EngineError `usage` without data, `spec_wrong` or `spec_unreadable` with the place of the fault.
     """
-    changes = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
-    if args.model:
-        changes["model"] = model_name(args.model)
-    if args.data:
-        changes["data"] = data_name(args.data)
+    changes = options(args)
     if args.spec:
         path = Path(args.spec)
         spec = load_spec(path, changes)
         model = str((path.parent / spec.model).absolute()) if spec.model.startswith(".") else spec.model
-        return replace(spec, model=model, data=data_name(spec.data, path.parent))
+        data, tested = data_name(spec.data, path.parent), data_name(spec.eval_data, path.parent)
+        return replace(spec, model=model, data=data, eval_data=tested)
     if "data" not in changes:
         raise fault(
             "usage", "No data is named", remedy="Give --data FILE, --data shipped:NAME, or a RUN.toml"
@@ -71,9 +53,47 @@ def wanted(args: argparse.Namespace) -> runs.TrainSpec:
     return spec_of({"model": "", **changes}, "This")
 
 
+def options(args: argparse.Namespace) -> dict[str, Any]:
+    """The keys of run.toml that the options and the preset set."""
+    given = {flag.field: getattr(args, flag.field) for flag in FLAGS}
+    changes = {key: value for key, value in given.items() if value is not None}
+    method = changes.get("method")
+    if method in ALIASES:
+        changes["method"], packed = ALIASES[method]
+        changes.setdefault("quant", packed)
+    if changes.get("quant") == "none":
+        changes["quant"] = ""
+    for key in ("peft", "columns"):
+        if key in changes:
+            changes[key] = dict(_pair(text, json_value=key == "peft") for text in changes[key])
+    for key in ("data", "eval_data"):
+        if key in changes:
+            changes[key] = data_name(changes[key])
+    if args.model:
+        changes["model"] = model_name(args.model)
+    return dict(PRESETS[args.preset] if args.preset else {}) | changes
+
+
+def pairs(texts: Sequence[str]) -> dict[str, Any]:
+    """`rank=8 seed=1` by key; values are JSON, or text. Raises EngineError `usage`."""
+    return dict(_pair(text, json_value=True) for text in texts)
+
+
+def _pair(text: str, *, json_value: bool) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not key.strip() or not sign:
+        raise fault("usage", f"{text!r} is no KEY=VALUE", remedy="Write the key, =, and its value")
+    if not json_value:
+        return key.strip(), value
+    try:
+        return key.strip(), json.loads(value)
+    except ValueError:
+        return key.strip(), value
+
+
 def data_name(text: str, folder: Path | None = None) -> str:
     """What the engine should read: a path named from here, or from a file in `folder`, becomes absolute."""
-    if text.startswith(SHIPPED) or not text.strip():
+    if text.startswith(ELSEWHERE) or not text.strip():
         return text
     path = Path(text)
     with contextlib.suppress(RuntimeError):  # ~ of nobody: the engine says so
@@ -87,7 +107,9 @@ async def _run(args: argparse.Namespace, spec: runs.TrainSpec) -> int:
             spec = replace(spec, model=client.welcome.snapshot.default_model)
         if args.dry_run:
             return await _estimate(client, spec, as_json=args.json)
-        info: runs.RunInfo = await client.request(commands.StartRun(spec))
+        info: runs.RunInfo = await client.request(
+            commands.StartRun(spec, idle=args.when_idle, hold=args.hold)
+        )
         if args.json:
             output.say_json({"id": info.id})
         else:

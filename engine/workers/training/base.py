@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 import torch
@@ -11,11 +13,17 @@ from msgspec.structs import replace
 from transformers import PreTrainedModel
 
 from engine.backend import LoadSpec
-from engine.protocol.errors import fault
+from engine.data.methods import MUTATING
+from engine.models import footprint
+from engine.models.shape import size_of
+from engine.protocol.errors import EngineError, fault
 from engine.protocol.specs import ModelInfo
-from engine.workers.device import pick_device, pick_dtype
+from engine.protocol.training import TrainSpec
+from engine.workers.device import dtype_name, fast_bfloat16, pick_device, pick_dtype
 from engine.workers.loaded import LoadedModel, load
+from engine.workers.training.initialise import Start
 from engine.workers.training.labels import Labeller
+from engine.workers.training.quantised_base import PackedStarts
 from engine.workers.vocabulary import Vocabulary
 
 HEADROOM = 512 << 20
@@ -30,45 +38,122 @@ class Base:
     labeller: Labeller
     reference: str
     """How an adapter names it: the hub id, or the folder."""
+    folder: Path = Path()
+    """Where its files are."""
+    starts: Mapping[str, Start] = field(default_factory=dict)
+    """What a method took out of layers before they were packed, by path."""
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> Base:
         """Raises EngineError `no_template` for a model that cannot hold a chat."""
         info = loaded.info
-        return cls(loaded.model, labeller(loaded.vocabulary, info), reference(info))
+        return cls(loaded.model, labeller(loaded.vocabulary, info), reference(info), Path(info.path))
+
+    @classmethod
+    def for_run(
+        cls, loaded: LoadedModel, spec: TrainSpec, cancelled: threading.Event, loading: Callable[[], object]
+    ) -> Base:
+        """The chat's weights where a run can share them, else its own; `loading` is called before those.
+
+        Raises EngineError `run_too_large`, `method_unsupported`, `dtype_unsupported`, and what fails a load.
+        """
+        check_here(spec, pick_device())
+        if shares_weights(loaded.info, spec):
+            return cls.of(loaded)
+        loading()
+        starts = PackedStarts(spec)
+        own = own_base(loaded.info, cancelled, spec, starts)
+        made = cls.of(own)
+        return cls(made.pristine, made.labeller, made.reference, made.folder, starts.taken)
 
     @property
     def device(self) -> torch.device:
         return self.pristine.device
 
 
-def own_base(packed: ModelInfo, cancelled: threading.Event) -> LoadedModel:
-    """Whole weights for one run beside the packed ones that the chat keeps, which have no gradients.
+def shares_weights(info: ModelInfo, spec: TrainSpec) -> bool:
+    """Whether a run can learn on the weights as the chat has them: whole, in the dtype it asks for."""
+    # A full run clones in its own dtype anyway.
+    asked = "" if spec.method == "full" else spec.dtype
+    return not info.quant and not spec.quant and asked in ("", info.load_dtype)
+
+
+def own_bytes(info: ModelInfo, spec: TrainSpec, dtype: torch.dtype) -> int:
+    """Bytes of the weights that a run holds beside the chat's; `dtype`: what it computes in."""
+    shares = shares_weights(info, spec)
+    own = 0 if shares else _held(info, spec.quant or dtype_name(dtype), dtype)
+    if spec.method == "full":
+        own += _held(info, spec.dtype or "float32")
+    elif shares and spec.method in MUTATING:  # its layers are clones, so that the chat's stay as they are
+        own += _held(info, dtype_name(dtype))
+    return own
+
+
+def _held(info: ModelInfo, kind: str, dtype: torch.dtype = torch.bfloat16) -> int:
+    """Bytes of the weights held as `kind`; `dtype`: of what stays whole in a packed model."""
+    size = size_of(info)
+    held = footprint.weights(size, kind).held
+    if kind not in ("nf4", "bnb8") or size.shape is None:
+        return held
+    whole = size.tower + size.experts + size.shape.embedding * (1 if size.shape.tied else 2)
+    return held + whole * (dtype.itemsize - torch.bfloat16.itemsize)
+
+
+def check_here(spec: TrainSpec, device: torch.device) -> None:
+    """Raises EngineError `method_unsupported`, `dtype_unsupported` for what this machine cannot do."""
+    if spec.method == "loftq" and device.type != "cuda":
+        raise fault(
+            "method_unsupported",
+            "LoftQ needs a GPU",
+            "It decomposes what packing lost of every matrix, which takes a CPU hours",
+            "Set `method` to pissa with quant nf4, which starts from the weights themselves",
+        )
+    if spec.dtype == "bfloat16" and not fast_bfloat16(device):
+        raise fault(
+            "dtype_unsupported",
+            "This machine does not compute in bfloat16",
+            f"A {device.type} without it takes many times as long",
+            "Leave `dtype` out, or set it to float32",
+        )
+
+
+def own_base(
+    info: ModelInfo,
+    cancelled: threading.Event,
+    spec: TrainSpec | None = None,
+    starts: PackedStarts | None = None,
+) -> LoadedModel:
+    """Weights for one run beside those that the chat keeps: whole, or packed by bitsandbytes.
 
     Raises EngineError `run_too_large` when both do not fit, and all that fails a load.
     """
-    asked = replace(packed, state="available", memory=0, quant="", load_dtype="", note="")
-    need = packed.parameters * pick_dtype("", pick_device()).itemsize + HEADROOM
+    wanted = spec or TrainSpec(info.id, "")
+    device = pick_device()
+    dtype = pick_dtype(wanted.dtype, device)
+    asked = replace(info, state="available", memory=0, quant="", load_dtype="", note="")
+    need = _held(info, wanted.quant or dtype_name(dtype), dtype) + HEADROOM
     free = psutil.virtual_memory().available
-    if pick_device().type == "cpu" and need > free:
-        raise fault(
-            "run_too_large",
-            f"{packed.name} is loaded as {packed.quant}, and a run needs its whole weights beside it",
-            f"They take {need / (1 << 30):.1f} GiB, and {free / (1 << 30):.1f} GiB are free",
-            "Load the model with --quant none, or close other programs",
-        )
-    return load(LoadSpec(asked), 0, lambda _fraction, _phase: None, cancelled)
+    if device.type == "cpu" and need > free:
+        raise _too_large(info, wanted, need, free)
+    load_spec = LoadSpec(asked, dtype_name(dtype), wanted.quant)
+    return load(load_spec, 0, lambda _fraction, _phase: None, cancelled, starts if wanted.quant else None)
+
+
+def _too_large(info: ModelInfo, spec: TrainSpec, need: int, free: int) -> EngineError:
+    chat = f"{info.name} is loaded as {info.quant or info.load_dtype}"
+    return fault(
+        "run_too_large",
+        f"{chat}, and this run needs weights of its own beside it",
+        f"They take {need / (1 << 30):.1f} GiB, and {free / (1 << 30):.1f} GiB are free",
+        "Load the model with --quant none, or close other programs"
+        if info.quant and not spec.quant
+        else "Choose a smaller model, or close other programs",
+    )
 
 
 def labeller(vocabulary: Vocabulary, info: ModelInfo) -> Labeller:
-    """Raises EngineError `no_template` for a model that cannot hold a chat."""
-    if vocabulary.template is None:
-        raise fault(
-            "no_template",
-            f"{info.name} has no chat template, so chats cannot be rendered for it",
-            remedy="Choose a chat model as the base",
-        )
-    return Labeller(vocabulary.tokenizer, vocabulary.template, vocabulary.stops)
+    """For a model that cannot hold a chat too: it learns plain text, and raises `no_template` for chats."""
+    return Labeller(vocabulary.tokenizer, vocabulary.template, vocabulary.stops, info.name)
 
 
 def reference(info: ModelInfo) -> str:

@@ -52,7 +52,15 @@ class Objective(Protocol):
 
 def objective_of(spec: TrainSpec) -> Objective:
     """The one that a spec names."""
+    from engine.workers.training.dpo import Dpo
+    from engine.workers.training.kto import Kto
+    from engine.workers.training.orpo import Orpo
+    from engine.workers.training.packing import PackedSupervised
     from engine.workers.training.supervised import Supervised
+    from engine.workers.training.text import PlainText
 
-    known: dict[Name, Any] = {"chat": Supervised}
-    return known[spec.objective]()  # type: ignore[no-any-return]
+    preferences: dict[Name, Any] = {"dpo": Dpo, "orpo": Orpo, "kto": Kto}
+    if spec.objective in preferences:
+        return preferences[spec.objective](spec.beta)  # type: ignore[no-any-return]
+    single = PlainText() if spec.objective == "text" else Supervised()
+    return PackedSupervised(single) if spec.packing else single

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from msgspec.structs import replace
 
 from engine.chat.template import ChatTemplate
+from engine.data.smaller import smaller
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import Estimate, TrainSpec
 from engine.protocol.specs import ModelInfo
@@ -26,10 +28,11 @@ from engine.workers.gate import Gate
 from engine.workers.load import build_config
 from engine.workers.loaded import LoadedModel
 from engine.workers.training import estimate as fit
-from engine.workers.training.base import Base, labeller, own_base
+from engine.workers.training.base import Base, labeller, own_bytes, shares_weights
 from engine.workers.vocabulary import Vocabulary, end_ids
 
-_WIDTHS = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 2}
+if TYPE_CHECKING:
+    from engine.workers.training.run import Run
 
 
 class TorchTrainer:
@@ -46,53 +49,83 @@ class TorchTrainer:
         from engine.workers.training.adapter import adapter_parameters
         from engine.workers.training.lesson import prepare, step_count
         from engine.workers.training.objective import objective_of
+        from engine.workers.training.packing import check_packing
 
         folder = Path(model.path)
         config = build_config(checked_config(folder, model.name), model.name)
         vocabulary = Vocabulary.load(folder, ChatTemplate.load(folder), end_ids(config))
         lesson = prepare(spec, Path(data), labeller(vocabulary, model), objective_of(spec))
+        if spec.packing:
+            check_packing(config)
         steps = step_count(spec, len(lesson.train))
         device = pick_device()
-        dtype = pick_dtype("", device)
-        loaded = self._whole(model.id)
-        base_bytes = loaded.info.memory if loaded else model.parameters * _WIDTHS[dtype]
-        text = config.get_text_config(decoder=True)
-        if loaded:
-            adapter = adapter_parameters(loaded.model, spec)
-        else:  # seven projections a layer, each of about the hidden size on both sides
-            adapter = spec.rank * 2 * text.hidden_size * 7 * text.num_hidden_layers
-        sizes = fit.parts(config, spec, base_bytes, adapter, lesson.longest)
+        dtype = pick_dtype(spec.dtype, device)
+        loaded = self._loaded(model.id)
+        held = loaded.info.memory if loaded else 0
+        shared = held if loaded and shares_weights(loaded.info, spec) else 0
+        own = own_bytes(loaded.info if loaded else model, spec, dtype)
+        width = 4 if spec.method == "full" and not spec.dtype else dtype.itemsize
+        shape = fit.shape_of(
+            config,
+            width,
+            adapter=0,
+            base=shared + own if loaded else max(own, model.parameters * dtype.itemsize),
+            shared=shared,
+            longest=max(example.longest for example in lesson.train),
+            longest_eval=max((example.longest for example in lesson.held), default=0),
+            labelled=min(1.0, lesson.labelled / max(1, lesson.tokens)),
+        )
+        whole = self._whole(model.id)
+        if whole:
+            adapter = adapter_parameters(whole.model, spec)
+        elif spec.method == "full":
+            adapter = model.parameters
+        else:
+            adapter = fit.usual_adapter(shape, spec)
         seen = lesson.tokens / len(lesson.train) * spec.batch * spec.accumulate * steps
         duration = fit.seconds(model.parameters, int(seen), fit.flops_per_second(device, dtype))
         counts = (len(lesson.train) + len(lesson.held), lesson.tokens, lesson.labelled)
-        return fit.estimate(sizes, steps, counts, base_bytes if loaded else 0, duration)
+        return fit.estimate(replace(shape, adapter=adapter), spec, steps, counts, duration)
 
     def train(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> RunOutcome:
         """Run to the end, or until stopped."""
+        use_threads(job.model.parameters)
+        try:
+            return self._run(job, sink).run(save_on_stop)
+        except EngineError as error:
+            if error.info.code == "cancelled":  # stopped while its own weights were loading
+                return RunOutcome(0)
+            raise
+        except (RuntimeError, MemoryError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            failed = _advised(out_of_memory("training", error), job.spec)
+        finally:
+            give_back_memory()
+        raise failed  # outside the handler: an exception that is being handled keeps its frames' tensors
+
+    def _run(self, job: RunJob, sink: RunSink) -> Run:
         from engine.workers.training.run import Run
 
         loaded = self._loaded(job.model.id)
         if loaded is None:
             raise fault("model_not_loaded", f"{job.model.name} is not loaded", remedy="Start the run again")
-        use_threads(job.model.parameters)
-        try:
-            if loaded.info.quant:
-                sink.phase("load")
-                loaded = own_base(loaded.info, sink.stopped)
-            return Run(job, Base.of(loaded), sink, self._gate).run(save_on_stop)
-        except EngineError as error:
-            if error.info.code == "cancelled":  # stopped while its own weights were loading
-                return RunOutcome(0)
-            raise
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            failed = out_of_memory("training", error)
-        finally:
-            give_back_memory()
-        raise failed  # outside the handler: an exception that is being handled keeps its frames' tensors
+        base = Base.for_run(loaded, job.spec, sink.stopped, lambda: sink.phase("load"))
+        return Run(job, base, sink, self._gate)
 
     def _whole(self, model: str) -> LoadedModel | None:
         """The loaded model if a run can share its weights: packed ones have no gradients."""
         loaded = self._loaded(model)
         return None if loaded is None or loaded.info.quant else loaded
+
+
+def _advised(error: EngineError, spec: TrainSpec) -> EngineError:
+    """The same fault with the change that would help most."""
+    less = smaller(spec)
+    if less is None:
+        advice = f"Shorten the rows (length is {spec.length}), or choose a smaller or a 4-bit base"
+    elif less.batch < spec.batch:
+        advice = f"Resume it with batch {less.batch} and accumulate {less.accumulate}: it learns the same"
+    else:
+        advice = "Resume it with checkpointing on: slower, and the layers keep less"
+    return EngineError(replace(error.info, remedy=advice))

@@ -1,0 +1,54 @@
+"""Odds ratio preference optimisation (arXiv 2403.07691): likelihood of the chosen answer plus its odds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from engine.data.rows import PairRow
+from engine.workers.training.labels import Labeller, Tally
+from engine.workers.training.logprobs import by_row, token_logprobs
+from engine.workers.training.preference import Pair, both, pair_metrics, pairs
+from engine.workers.training.student import Student
+
+
+class Orpo:
+    """See engine.workers.training.objective.Objective; needs no reference.
+
+    As TRL has it, the likelihood is that of prompt and chosen answer, the mean over a micro-batch's tokens.
+    """
+
+    def __init__(self, beta: float) -> None:
+        self._beta = beta
+
+    def examples(self, rows: Sequence[PairRow], labeller: Labeller, length: int) -> Tally:
+        return pairs(rows, labeller, length)
+
+    def weight(self, batch: Sequence[Pair]) -> int:
+        return len(batch)
+
+    def summed(self, student: Student, batch: Sequence[Pair]) -> tuple[Tensor, dict[str, float]]:
+        ids, labels = both(batch)
+        wanted = labels.clone()
+        for row, pair in enumerate(batch):  # the prompt of the chosen answer is learnt too
+            wanted[row, : pair.chosen.tokens] = ids[row, : pair.chosen.tokens]
+        ids, labels, wanted = (part.to(student.device) for part in (ids, labels, wanted))
+        found, places = token_logprobs(student.network, ids, wanted)
+        likelihood = -found[places[:, 0] < len(batch)].mean() * len(batch)
+        answers = labels[places[:, 0], places[:, 1]] != -100
+        lengths = (labels[:, 1:] != -100).sum(dim=1)
+        means = by_row(found[answers], places[answers], len(ids)) / lengths
+        chosen, rejected = means.chunk(2)
+        odds = (chosen - rejected) - (_log1mexp(chosen) - _log1mexp(rejected))
+        metrics = pair_metrics(self._beta * chosen.detach(), self._beta * rejected.detach())
+        metrics["likelihood_loss"] = float(likelihood.detach())
+        return likelihood - self._beta * logsigmoid(odds).sum(), metrics
+
+
+def _log1mexp(x: Tensor) -> Tensor:
+    """log(1 - exp(x)) of x < 0, without cancellation on either side of -ln 2."""
+    return torch.where(x < -math.log(2), torch.log1p(-torch.exp(x)), torch.log(-torch.expm1(x)))

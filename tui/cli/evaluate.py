@@ -1,0 +1,92 @@
+"""`qwill eval`: a base and adapters on the same held-out rows, in one table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import uuid
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine.api import Client, EngineError, commands, events
+from tui.cli import output
+from tui.cli.adapters import adapter_name
+from tui.cli.attached import attached
+from tui.cli.loading import load, may_evict, model_name
+from tui.cli.progress_line import following
+from tui.cli.train import data_name
+from tui.format import seconds
+
+TITLES = {"exact": "right", "choice": "right", "perplexity": "perplexity"}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, with progress on a terminal; Ctrl+C stops and shows what is done. 1 when it was stopped."""
+    try:
+        return asyncio.run(_run(args))
+    except KeyboardInterrupt:
+        return 1
+
+
+async def _run(args: argparse.Namespace) -> int:
+    async with attached(args) as client:
+        model = await load(client, model_name(args.model or "demo"), dtype="", evict=args.evict)
+        command = commands.StartEvaluation(
+            model.id,
+            data_name(args.data),
+            tuple(adapter_name(each) for each in args.adapter),
+            args.metric,
+            args.limit,
+            args.max_tokens,
+            uuid.uuid4().hex,
+        )
+        found = await _measured(client, command, evict=args.evict)
+    if args.json:
+        output.say_json(output.plain(found))
+    else:
+        show(found)
+    return 1 if found.stopped else 0
+
+
+async def _measured(client: Client, command: commands.StartEvaluation, *, evict: bool) -> commands.Evaluation:
+    def words(body: Any) -> str:
+        if not isinstance(body, events.EvaluationMoved) or body.job != command.job:
+            return ""
+        return f"{body.who} · {body.done} of {body.total} rows"
+
+    async def ask(evict: bool) -> commands.Evaluation:
+        found: commands.Evaluation = await client.request(replace(command, evict=evict))
+        return found
+
+    async with following(client, words):
+        try:
+            return await may_evict(ask, evict=evict)
+        except asyncio.CancelledError:
+            with contextlib.suppress(EngineError):
+                await client.request(commands.StopEvaluation(command.job))
+            raise
+
+
+def show(found: commands.Evaluation) -> None:
+    """The table, and what the figures leave out."""
+    header = ("", "rows", TITLES[found.metric], "± error", "took")
+    body = [
+        (score.name, str(score.rows), *figures(found.metric, score), seconds(score.seconds))
+        for score in found.scores
+    ]
+    output.table([header, *body], right=(1, 2, 3, 4))
+    if found.left_out:
+        output.say(
+            f"{found.left_out} rows are left out: they fit neither the metric nor the context."
+        )
+    if found.stopped:
+        output.say("It was stopped; who was not done is not shown.")
+
+
+def figures(metric: str, score: commands.Score) -> tuple[str, str]:
+    """(value, standard error) as people read them."""
+    if metric == "perplexity":
+        return f"{score.value:.3f}", "" if score.error is None else f"{score.error:.3f}"
+    return f"{score.value:.1%}", "" if score.error is None else f"{score.error:.1%}"
