@@ -80,6 +80,18 @@ class RunOutcome(msgspec.Struct, frozen=True):
     """Bytes that it took at its highest beside what was loaded before; 0: unknown."""
 
 
+class Member(Protocol):
+    """One run that is driven in turns, so that several share a thread. Used in the training thread only."""
+
+    def turn(self, steps: int, *, last: bool = False) -> RunOutcome | None:
+        """Begin where it has not begun, and take so many more steps; how it ended, or None while it goes on.
+
+        `last`: its time is up, so one more step is its last. Raises as `Trainer.train`; then it is over too.
+        A run that pauses blocks here, but for park.
+        """
+        ...
+
+
 class Trainer(Protocol):
     """Trains on the weights that the backend holds. Raises EngineError for every foreseeable fault."""
 
@@ -89,4 +101,8 @@ class Trainer(Protocol):
 
     def train(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> RunOutcome:
         """Run to the end, or until stopped; an adapter is saved at each evaluation and at the end."""
+        ...
+
+    def member(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> Member:
+        """The same in turns; nothing is done before its first one."""
         ...

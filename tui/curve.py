@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
 
-from engine.api import runs
+from engine.api import commands, runs
 
 LIMIT = 2000
-"""Points kept of a curve at most are twice as many; then each three become two."""
-GROUP = 6
+"""Points kept of a curve at most are twice as many; then each ten become five at most."""
+GROUP = 10
+"""Points of which at most five are kept."""
 
 
 class Moment(NamedTuple):
@@ -29,6 +31,16 @@ class Dot(NamedTuple):
     """Unix time in seconds."""
     loss: float
     memory: int = 0
+    rate: float = 0.0
+    grad: float = 0.0
+    """Gradient norm before it was clipped."""
+    tokens: int = 0
+    """Trained on up to here."""
+    speed: float = 0.0
+    """Tokens a second of this step."""
+    epoch: float = 0.0
+    metrics: dict[str, float] | None = None
+    """Further numbers of the run's objective."""
 
 
 class Mark(NamedTuple):
@@ -45,6 +57,8 @@ class Curve(msgspec.Struct):
     dots: list[Dot] = msgspec.field(default_factory=list)
     evals: list[Mark] = msgspec.field(default_factory=list)
     marks: list[runs.PhaseMark] = msgspec.field(default_factory=list)
+    samples: list[commands.RunSample] = msgspec.field(default_factory=list)
+    """Answers to the run's fixed prompts, oldest first."""
     whole: bool = False
     """Whether it was read from the log, and not only followed."""
     log: str = ""
@@ -57,14 +71,19 @@ class Curve(msgspec.Struct):
 
     def add(self, point: runs.StepPoint) -> bool:
         """Take a point that is newer than all there are; False when it is not."""
-        if point.loss is None:
+        if point.loss is None and not point.wrong:
             return self._add_eval(point)
         if point.step <= self.last:
             return False
-        self.dots.append(Dot(point.step, point.at, point.loss, point.memory))
+        self.dots.append(_dot(point, self.dots[-1].tokens if self.dots else 0))
         if len(self.dots) > 2 * LIMIT:
             self.dots = thin_dots(self.dots)
         return True
+
+    def cut(self, step: int) -> None:
+        """Forget what came after a step: the run was taken up again there."""
+        self.dots = [dot for dot in self.dots if dot.step <= step]
+        self.evals = [mark for mark in self.evals if mark.step <= step]
 
     def mark(self, mark: runs.PhaseMark) -> bool:
         """Take the beginning of a phase; False when it is known."""
@@ -83,7 +102,9 @@ class Curve(msgspec.Struct):
     def take_newer(self, other: Curve) -> None:
         """Whatever the other one has beyond the end of this one."""
         last, end = self.last, self.evals[-1].step if self.evals else 0
-        self.dots += [dot for dot in other.dots if dot.step > last]
+        known = [dot.tokens for dot in other.dots if dot.step <= last]
+        more = (self.dots[-1].tokens if self.dots else 0) - (known[-1] if known else 0)
+        self.dots += [dot._replace(tokens=dot.tokens + more) for dot in other.dots if dot.step > last]
         self.evals += [mark for mark in other.evals if mark.step > end]
         for mark in other.marks:
             self.mark(mark)
@@ -96,13 +117,39 @@ class Curve(msgspec.Struct):
         return True
 
 
+def _dot(point: runs.StepPoint, before: int) -> Dot:
+    """A step as it is kept; `before` are the tokens until then. What was no number is NaN again."""
+    loss = point.loss if point.loss is not None else float("nan")
+    speed = point.tokens / point.seconds if point.seconds > 0 else 0.0
+    return Dot(
+        point.step,
+        point.at,
+        loss,
+        point.memory,
+        point.rate,
+        math.nan if "grad" in point.wrong else point.grad_norm,
+        before + point.tokens,
+        speed,
+        point.epoch,
+        point.metrics or None,
+    )
+
+
 def thin_dots(dots: list[Dot]) -> list[Dot]:
-    """Fewer points: of each group the lowest and highest loss and the highest memory; the ends stay."""
+    """Fewer points: of each group the lowest and highest loss, the highest memory and gradient, and the
+    slowest step; the ends stay."""
     kept = [dots[0]]
     for start in range(1, len(dots) - 1, GROUP):
         group = dots[start : min(start + GROUP, len(dots) - 1)]
-        low, high = min(group, key=_loss), max(group, key=_loss)
-        kept += sorted({low, high, max(group, key=lambda dot: dot.memory)})
+        spikes = (
+            min(group, key=_loss),
+            max(group, key=_loss),
+            max(group, key=lambda dot: dot.memory),
+            max(group, key=lambda dot: dot.grad if dot.grad == dot.grad else math.inf),
+            min(group, key=lambda dot: dot.speed),
+        )
+        by_step = {dot.step: dot for dot in spikes}
+        kept += [by_step[step] for step in sorted(by_step)]
     return [*kept, dots[-1]]
 
 

@@ -32,6 +32,8 @@ class What(enum.Enum):
     """Points of the run `id` were passed over: its log must be read."""
     RUN_END = "run end"
     """The run `id` has just ended."""
+    RUN_CALLS = "run calls"
+    """The run `id` stands still and needs the person, or something was found out about its health."""
     ADAPTERS = "adapters"
     DOWNLOADS = "downloads"
     """How far a download is; `id` is the download."""

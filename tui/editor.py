@@ -33,9 +33,9 @@ def command() -> list[str]:
     )
 
 
-def edit(text: str, editor: list[str]) -> str:
+def edit(text: str, editor: list[str], suffix: str = ".md") -> str:
     """The text as it was saved. The terminal must be free. Raises EngineError `editor_failed`."""
-    handle, name = tempfile.mkstemp(prefix="qwill-", suffix=".md")  # mode 0600
+    handle, name = tempfile.mkstemp(prefix="qwill-", suffix=suffix)  # mode 0600
     path = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

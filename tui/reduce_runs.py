@@ -50,8 +50,12 @@ def apply_run(state: EngineState, body: events.Body) -> set[Dirty]:
         case events.RunStepped():
             return _step(state, body)
         case events.RunMarked():
-            state.curves.setdefault(body.run, Curve()).mark(body.mark)
-            return {Dirty(What.CURVE, body.run)}
+            curve = state.curves.setdefault(body.run, Curve())
+            sampled = bool(curve.marks) and curve.marks[-1].phase == "sample"
+            fresh = curve.mark(body.mark)
+            # Samples stand in the log alone: it is read again once there are new ones.
+            again = {Dirty(What.RUN_GAP, body.run)} if sampled and fresh else set()
+            return {Dirty(What.CURVE, body.run)} | again
         case events.RunGone():
             state.runs.pop(body.run, None)
             state.curves.pop(body.run, None)
@@ -61,16 +65,25 @@ def apply_run(state: EngineState, body: events.Body) -> set[Dirty]:
             return take_adapters(state, body.adapters)
         case events.ExportMoved():
             state.exports[body.job] = (body.progress, body.phase)
+        case events.BakeMoved():
+            state.exports[body.job] = (body.done / body.total, f"{body.done} of {body.total} replies")
     return set()
 
 
 def _change(state: EngineState, run: runs.RunInfo) -> set[Dirty]:
     old = state.runs.get(run.id)
-    if old is not None and _going(run) and run.step < old.step:
+    again = old is not None and len(run.resumed) > len(old.resumed)
+    if again and run.id in state.curves:
+        state.curves[run.id].cut(run.resumed[-1])
+    if old is not None and _going(run) and run.step < old.step and not again:
         # Steps are told as they come, a change with the step it was made at.
         run = msgspec.structs.replace(run, step=old.step, loss=old.loss)
     state.runs[run.id] = run
     dirty = {Dirty(What.RUNS, run.id)}
+    if again:
+        dirty.add(Dirty(What.CURVE, run.id))
+    if old is not None and (_stuck(run) and not _stuck(old) or len(run.findings) > len(old.findings)):
+        dirty.add(Dirty(What.RUN_CALLS, run.id))
     if _going(run):
         return dirty
     state.etas.pop(run.id, None)
@@ -91,13 +104,32 @@ def _step(state: EngineState, told: events.RunStepped) -> set[Dirty]:
     if run is None:
         return dirty
     point = told.point
-    if point.loss is None:
+    if point.loss is None and not point.wrong:
         state.runs[run.id] = msgspec.structs.replace(run, eval_loss=point.eval_loss)
     else:
-        state.runs[run.id] = msgspec.structs.replace(run, step=point.step, loss=point.loss)
+        state.runs[run.id] = _stepped(run, point)
         if told.eta_s is not None:
             state.etas[run.id] = told.eta_s
     return dirty | {Dirty(What.RUNS, run.id)}
+
+
+def _stepped(run: runs.RunInfo, point: runs.StepPoint) -> runs.RunInfo:
+    """The run's row after a step, without waiting for the engine to tell it anew."""
+    speed = point.tokens / point.seconds if point.seconds > 0 and point.tokens else run.tokens_per_s
+    return msgspec.structs.replace(
+        run,
+        step=point.step,
+        loss=point.loss if point.loss is not None else float("nan"),
+        epoch=point.epoch or run.epoch,
+        rate=point.rate,
+        grad_norm=point.grad_norm,
+        tokens_per_s=speed,
+    )
+
+
+def _stuck(run: runs.RunInfo) -> bool:
+    """Whether it goes on only when somebody does something."""
+    return run.state == "paused" and run.error is not None
 
 
 def _going(run: runs.RunInfo) -> bool:

@@ -136,7 +136,7 @@ class EngineState(msgspec.Struct):
     """Seconds left, by run that trains."""
     adapters: dict[str, training.AdapterInfo] = msgspec.field(default_factory=dict)
     exports: dict[str, tuple[float, str]] = msgspec.field(default_factory=dict)
-    """How far each export is, and what it is at, by its job."""
+    """How far each export is, and each system prompt that is baked, and what it is at, by its job."""
     bandwidth: float = 0.0
     """Bytes a second that this machine's memory was measured to read; 0 is not measured yet."""
     downloads: dict[str, commands.DownloadInfo] = msgspec.field(default_factory=dict)

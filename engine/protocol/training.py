@@ -93,4 +93,5 @@ class TrainSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     """Raw keys for PEFT's LoraConfig; they win over everything above."""
     tags: tuple[str, ...] = ()
     group: str = ""
-    """Runs that were started together (a race, a sweep) have one; its members differ in few keys."""
+    """Runs that were started together (a race, a sweep) have one; its members differ in few keys, and hold
+    out the same rows whatever their seeds are."""

@@ -109,6 +109,13 @@ class RunDesk:
             commands.ReadRun: self._read,
             commands.StopRun: self._stop,
             commands.DeleteRun: self._delete,
+            commands.PauseRun: lambda it: self.tell(
+                replace(self.runs[it.run], state="paused", pause=it.mode)
+            ),
+            commands.ResumeRun: lambda it: self.tell(replace(self.runs[it.run], state="running", pause="")),
+            commands.MoveRun: lambda it: self.tell(replace(self.runs[it.run], place=it.place)),
+            commands.RunNow: lambda it: self.tell(replace(self.runs[it.run], place=1)),
+            commands.ChangeRun: self._change,
         }
         engine.welcome = Welcome(replace(engine.welcome.snapshot, runs=tuple(shown)))
 
@@ -163,6 +170,13 @@ class RunDesk:
     def _stop(self, command: commands.StopRun) -> runs.RunInfo:
         run = replace(self.runs[command.run], state="stopped", ended=time.time())
         return self.tell(run)
+
+    def _change(self, command: commands.ChangeRun) -> runs.RunInfo:
+        run = self.runs[command.run]
+        name = command.name if command.name is not None else run.name
+        tags = command.tags if command.tags is not None else run.tags
+        note = command.note if command.note is not None else run.note
+        return self.tell(replace(run, name=name, tags=tags, note=note))
 
     def _delete(self, command: commands.DeleteRun) -> commands.Done:
         if command.restore:

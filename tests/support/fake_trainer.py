@@ -11,12 +11,16 @@ from msgspec.structs import replace
 
 from engine.protocol.runs import Estimate, StepPoint, TrainSpec
 from engine.protocol.specs import ModelInfo
+from engine.runs import checkpoints
 from engine.training import RunJob, RunOutcome, RunSink
 from tests.support.model_folders import adapter_folder
 
+SAVE_EVERY = 10
+"""Steps between evaluations, each with an adapter and a checkpoint."""
+
 
 class FakeTrainer:
-    """Steps as fast as the test lets it; saves an adapter every tenth step, as the real one does."""
+    """Steps as fast as the test lets it; saves, stands still, parks and goes on as the real one does."""
 
     def __init__(self) -> None:
         self.jobs: list[RunJob] = []
@@ -32,31 +36,63 @@ class FakeTrainer:
 
     def train(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> RunOutcome:
         self.jobs.append(job)
-        folder, saved = Path(job.folder) / "adapter", False
+        folder = Path(job.folder) / "adapter"
         sink.phase("data")
         sink.sized(job.spec.steps)
-        step = 0
-        for step in range(1, job.spec.steps + 1):
-            while not self.go.wait(0.01) and not sink.stopped.is_set():
+        step = first = checkpoints.step_of(Path(job.checkpoint)) if job.checkpoint else 0
+        for step in range(first + 1, job.spec.steps + 1):
+            while not self.go.wait(0.01) and not (sink.stopped.is_set() or sink.pausing.is_set()):
                 continue
-            if step == 1:
-                sink.phase("first step", 1)
+            if step == first + 1:
+                sink.phase("first step", step)
             self.at_step(job, sink, step)
             sink.point(StepPoint(step, loss=2.0 / step, tokens=100, labelled=40, seconds=0.01))
-            if step % 10 == 0:
+            if step % SAVE_EVERY == 0:
                 sink.phase("eval", step)
                 sink.point(StepPoint(step, eval_loss=1.0))
-                saved = self._save(folder, job, saved=saved)
+                self._save(folder, job)
+                self._checkpoint(job, sink, step)
+            if sink.pausing.is_set() and not sink.stopped.is_set() and self._parks(sink, step):
+                self._checkpoint(job, sink, step)
+                return RunOutcome(step, parked=True, loss=2.0 / step)
             if sink.stopped.is_set():
                 break
         if step == job.spec.steps or save_on_stop.is_set():
-            saved = self._save(folder, job, saved=saved)
-        return RunOutcome(step, str(folder) if saved else "", loss=2.0 / step)
+            self._save(folder, job)
+        saved = str(folder) if folder.is_dir() else ""
+        return RunOutcome(step, saved, loss=2.0 / max(step, 1))
 
-    def _save(self, folder: Path, job: RunJob, *, saved: bool) -> bool:
-        if not saved:
+    def _parks(self, sink: RunSink, step: int) -> bool:
+        """Stand still; whether to park."""
+        sink.phase("paused", step)
+        while sink.pausing.is_set() and not sink.stopped.is_set():
+            if sink.pause_mode == "park":
+                return True
+            sink.stopped.wait(0.01)
+        sink.phase("train", step)
+        return False
+
+    def _save(self, folder: Path, job: RunJob) -> None:
+        if not folder.is_dir():
             adapter_folder(folder, job.model.path)
-        return True
+
+    def _checkpoint(self, job: RunJob, sink: RunSink, step: int) -> None:
+        place = checkpoints.place(Path(job.folder)) / checkpoints.name(step)
+        if not place.is_dir():
+            saved_checkpoint(Path(job.folder), step, base=job.model.path)
+        sink.saved(step, str(place))
+
+
+def saved_checkpoint(run: Path, step: int, *, base: str = "", eval_loss: float | None = 1.0) -> Path:
+    """A checkpoint with an adapter (where `base` is a model's folder) and a file of tensors in its place."""
+    place = checkpoints.place(run) / checkpoints.name(step)
+    place.mkdir(parents=True)
+    if base:
+        adapter_folder(place / checkpoints.ADAPTER, base)
+    (place / "weights.safetensors").write_bytes(bytes(range(256)) * 4)
+    manifest = checkpoints.Manifest(step, checkpoints.described(place), eval_loss=eval_loss)
+    checkpoints.write_manifest(place, manifest)
+    return place
 
 
 class FakeBackend:

@@ -18,9 +18,11 @@ from tui.actions import (
     prompts,
     reading,
     replies,
+    running,
     screen,
     side,
     tour,
+    train_form,
     training,
     versions,
 )
@@ -49,6 +51,8 @@ ACTIONS: tuple[Action, ...] = (
     *dialogs.ACTIONS,
     *browser.ACTIONS,
     *layers.ACTIONS,
+    *running.ACTIONS,
+    *train_form.ACTIONS,
 )
 BY_ID = {action.id: action for action in ACTIONS}
 BY_SLASH = {action.slash: action for action in ACTIONS if action.slash}

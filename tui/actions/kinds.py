@@ -27,6 +27,9 @@ class Where(enum.Enum):
     TOUR = "On the tour's card"
     PARAMS = "In parameters"
     INSPECTOR = "In the token inspector"
+    DATA = "In the data"
+    MASK = "In the mask preview"
+    PAIRS = "In questions and answers"
 
 
 class Moment(enum.Enum):
@@ -41,6 +44,9 @@ class Moment(enum.Enum):
     ADAPTERS = "adapters"
     RUN_ROWS = "run rows"
     TRAIN = "train"
+    DATA = "data"
+    MASK = "mask"
+    PAIRS = "pairs"
     RUNS = "runs"
     BROWSER = "show_models"
     CATALOGUE = "catalogue"

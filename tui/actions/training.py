@@ -28,6 +28,15 @@ ACTIONS: tuple[Action, ...] = (
         moments=(Moment.COMPOSER, Moment.ADAPTERS, Moment.RUN_ROWS),
     ),
     Action(
+        "bake",
+        "Bake the system prompt",
+        "Answers questions under this chat's system prompt, then opens the form to train an adapter that "
+        "behaves so without it. `/bake 80` asks 80 questions.",
+        "Training",
+        slash="bake",
+        takes="[COUNT]",
+    ),
+    Action(
         "toggle_adapter",
         "Adapter on or off",
         "Answers with the newest adapter that fits the model, or with the model alone again. `/adapter NAME` "

@@ -24,6 +24,7 @@ from tui.outbox import Outbox
 from tui.prompt_history import PromptHistory
 from tui.reduce import Dirty, What
 from tui.screens.adapter_verbs import AdapterVerbs
+from tui.screens.bake_verbs import BakeVerbs
 from tui.screens.compare_verbs import CompareVerbs
 from tui.screens.image_verbs import ImageVerbs
 from tui.screens.inspect_verbs import InspectVerbs
@@ -31,7 +32,6 @@ from tui.screens.keep_verbs import KeepVerbs
 from tui.screens.look_verbs import LookVerbs
 from tui.screens.param_verbs import ParamVerbs
 from tui.screens.prompt_verbs import PromptVerbs
-from tui.screens.run_verbs import RunVerbs
 from tui.screens.side_verbs import SideVerbs
 from tui.screens.tour_verbs import TourVerbs
 from tui.screens.version_verbs import VersionVerbs
@@ -78,7 +78,7 @@ class Workbench(
     TourVerbs,
     CompareVerbs,
     InspectVerbs,
-    RunVerbs,
+    BakeVerbs,
     AdapterVerbs,
     LookVerbs,
     PromptVerbs,

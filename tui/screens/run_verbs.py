@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from engine.api import EngineError, commands, runs
 from tui.dirty import Dirty, What
 from tui.elsewhere import can_train, no_training
+from tui.screens.copy_verbs import CopyVerbs
 from tui.screens.mix_verbs import MixVerbs
 from tui.widgets.lines import name
 from tui.widgets.run_lines import number, shown_run
+
+if TYPE_CHECKING:
+    from tui.run_picks import Picks
 
 UNDO = 10.0
 """Seconds for which a start can be undone."""
 
 
-class RunVerbs(MixVerbs):
+class RunVerbs(MixVerbs, CopyVerbs):
     """Verbs on runs, and on the adapters that they make."""
 
     _started: runs.RunInfo | None = None
     _started_at = 0.0
+    _picks: Picks | None = None
 
     def run_command(self, action_id: str, argument: str = "") -> None:
         """Do an action of the table."""
@@ -28,6 +34,8 @@ class RunVerbs(MixVerbs):
 
     def action_train(self, argument: str = "") -> None:
         model = self.state.model()
+        if not argument and self._open_draft():
+            return
         if model is None or can_train(model):
             self.open_train(runs.TrainSpec(self.state.model_id(), argument))
             return
@@ -37,11 +45,23 @@ class RunVerbs(MixVerbs):
             self.open_train(runs.TrainSpec(bases[0].id, argument))
         self.say(no_training(model), for_seconds=10)
 
-    def open_train(self, spec: runs.TrainSpec) -> None:
-        """The form, filled in with a spec; what the spec leaves open is chosen."""
+    def open_train(self, spec: runs.TrainSpec, said: dict[str, str] | None = None) -> None:
+        """The form, filled in with a spec; what the spec leaves open is chosen. `said`: what its fields
+        said when it was left."""
         from tui.screens.train import Train
 
-        self.app.push_screen(Train(self, spec))
+        self.app.push_screen(Train(self, spec, said))
+
+    def _open_draft(self) -> bool:
+        """The form as it was left, where its base is still here."""
+        from tui import train_draft
+
+        draft = train_draft.recall()
+        model = self.state.engine.model(draft.spec.model) if draft is not None else None
+        if draft is None or model is None or not can_train(model):
+            return False
+        self.open_train(draft.spec, draft.said)
+        return True
 
     def action_runs(self, argument: str = "") -> None:
         self.open_runs(argument)
@@ -51,6 +71,14 @@ class RunVerbs(MixVerbs):
         from tui.screens.runs import Runs
 
         self.app.push_screen(Runs(self, run))
+
+    def run_picks(self) -> Picks:
+        """What is selected and how it is drawn in the runs screen; the same until the program ends."""
+        if self._picks is None:
+            from tui.run_picks import Picks
+
+            self._picks = Picks()
+        return self._picks
 
     def read_run(self, run: str, then: Callable[[], None] | None = None) -> None:
         """Read the whole curve of a run from its log, beside everything else."""
@@ -69,6 +97,8 @@ class RunVerbs(MixVerbs):
                 self.read_run(part.id)
             elif part.what is What.RUN_END:
                 self._tell_end(part.id)
+            elif part.what is What.RUN_CALLS:
+                self._tell_call(part.id)
         from tui.screens.layer import Layer
 
         kinds = {part.what for part in dirty}
@@ -122,11 +152,29 @@ class RunVerbs(MixVerbs):
         run = self.state.engine.runs.get(run_id)
         if run is None or run.state == "stopped":
             return
-        self.app.bell()
         if run.state == "done":
             self._last = ()  # F8 takes the new one now
             loss = f" · loss {number(run.loss)}" if run.loss is not None else ""
             words = f"{name(run.name)} is done{loss} · F8 activates it"
         else:
             words = f"{name(run.name)} failed. {run.error.sentence() if run.error else ''} F3 shows it."
-        self.say(words, grave=run.state == "failed", for_seconds=15)
+        self._call(words, grave=run.state == "failed")
+
+    def _tell_call(self, run_id: str) -> None:
+        """A run stands still and needs somebody, or a finding came."""
+        run = self.state.engine.runs.get(run_id)
+        if run is None:
+            return
+        if run.state == "paused" and run.error is not None:
+            self._call(f"{name(run.name)} needs you. {run.error.sentence()} F3 shows it.", grave=True)
+        elif run.findings and run.state not in runs.ENDED_STATES:
+            from tui.widgets.run_health import finding_words
+
+            self.say(f"{name(run.name)} {finding_words(run.findings[-1])}", for_seconds=15)
+
+    def _call(self, words: str, *, grave: bool) -> None:
+        """Say it, and ring or notify whoever looks elsewhere."""
+        from tui.alert import call
+
+        call(self.app, words)
+        self.say(words, grave=grave, for_seconds=15)

@@ -1,4 +1,4 @@
-"""The runs (F3): a table, the selected run's chart, and what it was made of."""
+"""The runs (F3): a table, the curves of the selected ones, and what they were made of."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
-from engine.api import ErrorInfo, commands, runs
+from engine.api import runs
 from tui.actions import Moment, Where
 from tui.bindings import bindings
 from tui.dirty import What
 from tui.format import plural
-from tui.screens.layer import Layer
+from tui.run_diff import label
+from tui.run_view import RunView
+from tui.screens.runs_after import RunsAfter
+from tui.screens.runs_life import RunsLife
+from tui.screens.runs_moves import RunsMoves
 from tui.widgets.lines import name
 from tui.widgets.run_chart import RunChart
 from tui.widgets.run_facts import RunFacts
@@ -29,10 +33,11 @@ EMPTY = (
     "F4 opens a form that is filled in already; Ctrl+S starts it.\n"
     "The demo model learns to talk like a pirate in under a minute."
 )
+FILTER = "tag:legal eval<2 method:dora lr>=1e-4 -state:failed or name~old"
 _SHOWN = {What.RUNS, What.CURVE, What.ADAPTERS, What.ENGINE}
 
 
-class Runs(Layer):
+class Runs(RunsAfter, RunsLife, RunsMoves):
     """The cursor stays on its run whatever happens to the others."""
 
     DEFAULT_CSS = """
@@ -53,6 +58,35 @@ class Runs(Layer):
     Runs.-low .below {
         margin: 0;
     }
+    Runs .filter {
+        display: none;
+        height: 1;
+        padding: 0 1;
+    }
+    Runs .filter.-shown {
+        display: block;
+    }
+    Runs .filter Static {
+        width: auto;
+        padding: 0 1 0 0;
+        color: $accent;
+    }
+    Runs .filter .fault {
+        color: $warning;
+        padding: 0 0 0 1;
+    }
+    Runs Input {
+        width: 1fr;
+        border: none;
+        height: 1;
+        padding: 0;
+        background: $background;
+        background-tint: $foreground 0%;
+    }
+    Runs Input:focus {
+        border: none;
+        background-tint: $foreground 0%;
+    }
     Runs .empty {
         display: none;
         width: 100%;
@@ -63,10 +97,11 @@ class Runs(Layer):
     Runs.-none .empty {
         display: block;
     }
-    Runs.-none .below, Runs.-none RunTable {
+    Runs.-none .below, Runs.-none RunTable, Runs.-none .filter {
         display: none;
     }
     """
+    AUTO_FOCUS: ClassVar[str | None] = ""
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.RUNS)
     place = Where.RUNS
 
@@ -74,13 +109,21 @@ class Runs(Layer):
         super().__init__(desk)
         self._trash: list[runs.RunInfo] = []
         self._asked: set[str] = set()
+        self.picks = desk.run_picks()
+        self.view = RunView(self.state.engine, self.picks)
         self.head = Title("Runs")
-        self.table = RunTable(self.state, run)
-        self.chart = RunChart(self.state)
-        self.facts = RunFacts(self.state)
+        self.filter = Input(self.picks.words, placeholder=FILTER, select_on_focus=False)
+        self.fault = Static("", classes="fault", markup=False)
+        self.table = RunTable(self.state, self.picks, run)
+        self.chart = RunChart(self.state, self.view)
+        self.facts = RunFacts(self.state, self.view)
 
     def compose(self) -> ComposeResult:
         yield self.head
+        with Horizontal(classes="filter"):
+            yield Static("/", markup=False)
+            yield self.filter
+            yield self.fault
         yield self.table
         yield Static(EMPTY, classes="empty", markup=False)
         with Horizontal(classes="below"):
@@ -89,135 +132,97 @@ class Runs(Layer):
         yield self.hints
 
     def moment(self) -> Moment:
-        return Moment.RUNS
+        typing = self.is_mounted and self.focused is self.filter
+        return Moment.FILTERING if typing else Moment.RUNS
 
     def on_mount(self) -> None:
         self._fit()
+        self.show_filter()
         self.table.focus()
         if self.table.run is not None:
             self.table.go(self.table.run.id)  # it stays there when others come
-        self._show()
-        self.call_after_refresh(self._show)  # news that came while it was being mounted went by
+        self.draw()
+        self.call_after_refresh(self.draw)  # news that came while it was being mounted went by
 
     def on_resize(self) -> None:
         self._fit()
 
     def _fit(self) -> None:
-        self.set_class(self.app.size.width >= 100, "-wide")
+        wide = self.app.size.width >= 100
+        self.set_class(wide, "-wide")
         self.set_class(self.app.size.height < 20, "-low")
+        self.chart.told_beside = wide
 
     def on_run_table_moved(self) -> None:
-        self._show()
+        self.draw()
 
     def redraw(self, kinds: set[What]) -> None:
         if kinds & _SHOWN and self.is_mounted:
-            self._show(fresh=What.RUNS in kinds)
+            self.draw()
 
-    def _show(self, *, fresh: bool = True) -> None:
-        """Bring all parts in line with the state and the cursor."""
-        everything = self.state.engine.runs
-        self.set_class(not everything, "-none")
-        going = sum(run.state not in runs.ENDED_STATES for run in everything.values())
-        words = plural(len(everything), "run") if everything else ""
-        self.head.say(f"{words} · {going} going" if going else words)
-        if fresh and self.table.size.height != self.table.get_content_height(None, None, 0):
-            self.table.refresh(layout=True)
-        self.table.redraw()
-        run = self.table.run
-        if run is None:
+    def draw(self) -> None:
+        if not self.is_mounted:
             return
-        self.chart.show(run.id)
-        self.facts.show(run.id)
+        engine, picks = self.state.engine, self.picks
+        picks.forget(engine.runs)
+        self.set_class(not engine.runs, "-none")
+        fault = picks.filter.fault
+        self.fault.update(fault)
+        self.fault.display = bool(fault)
+        if self.table.size.height != self.table.get_content_height(None, None, 0):
+            self.table.refresh(layout=True)
+        run = self.table.run
+        self.view.follow(engine, run)
+        self.head.say(self._summary())
+        self.chart.whole_page = self.has_class("-full")
+        self.table.redraw()
+        for each in self.view.drawn:
+            self._read(each)
+        here = run.id if run is not None else ""
+        self.chart.show(here)
+        self.facts.show(here)
+
+    def _summary(self) -> str:
+        everything, picks = self.state.engine.runs, self.picks
+        if not everything:
+            return ""
+        shown = len(self.table.shown)
+        going = sum(run.state not in runs.ENDED_STATES for run in everything.values())
+        parts = [
+            plural(len(everything), "run") if shown == len(everything) else f"{shown} of {len(everything)}"
+        ]
+        parts += [f"{going} going"] if going else []
+        parts += [f"sort: {label(picks.sort)} {'▾' if picks.down else '▴'}"] if picks.sort else []
+        parts += [f"{len(picks.chosen)} selected"] if picks.chosen else []
+        parts += [f"overlay by {self.view.axis}"] if len(picks.chosen) > 1 else []
+        if picks.words and not self.query_one(".filter").has_class("-shown"):
+            parts.append(f"filter: {name(picks.words)}")
+        return " · ".join(parts)
+
+    def _read(self, run: runs.RunInfo) -> None:
+        """Have its curve read from the log, once."""
         curve = self.state.engine.curves.get(run.id)
         if (curve is None or not curve.whole) and run.id not in self._asked:
             self._asked.add(run.id)
             self.desk.read_run(run.id)
 
-    # --- verbs ------------------------------------------------------------------------------
-
-    def action_run_up(self) -> None:
-        self.table.step(-1)
-
-    def action_run_down(self) -> None:
-        self.table.step(1)
-
-    def action_enlarge(self) -> None:
-        self.toggle_class("-full")
-
     def action_leave_layer(self) -> None:
-        if self.has_class("-full"):
+        """One layer at a time: the filter's line, the page, the selection, the filter, the screen."""
+        if self.focused is self.filter:
+            self.filter.value = ""
+            self.picks.narrow("")
+            self.table.focus()
+            self.show_filter()
+        elif self.has_class("-full"):
             self.remove_class("-full")
+        elif self.picks.chosen:
+            self.picks.chosen.clear()
+            self.picks.cross = None
+        elif self.picks.words:
+            self.filter.value = ""
+            self.picks.narrow("")
+            self.show_filter()
         else:
             self.dismiss()
-
-    def action_use_run(self) -> None:
-        run = self.table.run
-        if run is None:
             return
-        if not run.adapter:
-            self.say(f"{name(run.name)} has no adapter{'' if run.ended else ' yet'}.")
-            return
-        self.desk.toggle_adapter(run.adapter)
-
-    def action_stop_run(self) -> None:
-        run = self.table.run
-        if run is None or run.state in runs.ENDED_STATES:
-            self.say("Only a run that is under way can be stopped.")
-            return
-        from tui.modals.stop_run import StopRun
-
-        def answered(save: bool | None) -> None:
-            if save is not None:
-                command = commands.StopRun(run=run.id, save=save)
-                self.desk.ask(command, lambda _: self.say(f"{name(run.name)} stops."), failed=self._failed)
-
-        self.app.push_screen(StopRun(run), answered)
-
-    def action_delete_run(self) -> None:
-        run = self.table.run
-        if run is None:
-            return
-        if run.state not in runs.ENDED_STATES:
-            self.say(f"{name(run.name)} is under way; s stops it first.", grave=True)
-            return
-
-        def deleted(_: object) -> None:
-            self._trash.append(run)
-            self.say(f"Deleted {name(run.name)} and its adapter. z brings them back.", for_seconds=10)
-
-        if run.adapter and run.adapter in [each.id for each in self.state.settings().adapters]:
-            self.desk.drop_adapter(run.adapter)
-        self.desk.ask(commands.DeleteRun(run=run.id), deleted, failed=self._failed)
-
-    def action_undo_run(self) -> None:
-        if not self._trash:
-            self.say("No run was deleted here.")
-            return
-        run = self._trash.pop()
-
-        def restored(_: object) -> None:
-            self.table.go(run.id)
-            self.say(f"{name(run.name)} is back.")
-
-        self.desk.ask(commands.DeleteRun(run=run.id, restore=True), restored, failed=self._failed)
-
-    def action_train_again(self) -> None:
-        run = self.table.run
-        if run is not None:
-            self.dismiss()
-            self.desk.open_train(run.spec)
-
-    def action_open_log(self) -> None:
-        run = self.table.run
-        if run is None:
-            return
-        from tui.modals.run_log import RunLog
-
-        def read(page: commands.RunPage) -> None:
-            self.app.push_screen(RunLog(page))
-
-        command = commands.ReadRun(run=run.id, since=max(0, run.step - 200))
-        self.desk.ask(command, read, failed=self._failed)
-
-    def _failed(self, info: ErrorInfo) -> None:
-        self.say(info.sentence(), grave=True, for_seconds=8)
+        self.draw()

@@ -66,6 +66,10 @@ class ChoiceField(Painted, can_focus=True):
     class Changed(Message):
         """Another value was chosen."""
 
+        def __init__(self, field: ChoiceField) -> None:
+            super().__init__()
+            self.field = field
+
     def __init__(
         self, field: str, choices: Sequence[tuple[str, str]], value: str, *, wide: bool = False
     ) -> None:
@@ -95,7 +99,7 @@ class ChoiceField(Painted, can_focus=True):
         if value != self.value:
             self.value = value
             self.redraw()
-            self.post_message(self.Changed())
+            self.post_message(self.Changed(self))
 
     def on_focus(self) -> None:
         self.refresh()

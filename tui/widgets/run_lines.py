@@ -58,7 +58,11 @@ def standing(run: runs.RunInfo) -> str:
         return {"waiting": "waits for the model", "data": "reads the data", "load": "sets up"}.get(
             run.phase, "saves" if run.phase == "save" else run.phase
         )
-    return run.state
+    if run.state == "queued" and run.place:
+        return f"{run.place}. in line"
+    if run.state == "paused" and run.error is not None:
+        return "needs you"
+    return {"park": "parked", "yield": "lent out"}.get(run.pause, run.state)
 
 
 def steps_shown(run: runs.RunInfo, last: int) -> Range:
@@ -141,7 +145,8 @@ def _progress(engine: EngineState, run: runs.RunInfo, width: int) -> list[Conten
     if run.state == "failed" and run.error is not None:
         return [line((f"  {name(run.error.title)}", "$warning")).truncate(width, ellipsis=True)]
     if run.state == "queued":
-        return [line(("  waits for its turn", "$thought"))]
+        place = f", {run.place}. in line" if run.place > 1 else ""
+        return [line((f"  waits for its turn{place}", "$thought"))]
     took = seconds(run.ended - run.started) if run.ended and run.started else ""
     return [spread(line(("  step ", "$thought"), f"{run.step:,}"), line((f"{took} ", "$thought")), width)]
 

@@ -1,21 +1,24 @@
-"""The runs as a table with one cursor."""
+"""The runs as a table with one cursor; the selected ones have the letter of their line."""
 
 from __future__ import annotations
-
-import time
 
 from textual import events
 from textual.content import Content
 from textual.message import Message
 
 from engine.api import runs
-from tui.format import seconds, shorten, size
+from tui.format import shorten
+from tui.overlay_cells import colour, letter
+from tui.run_diff import against
+from tui.run_picks import Picks
+from tui.run_values import shown, value
 from tui.state import State
 from tui.widgets.lines import line, name
 from tui.widgets.painted import Painted
-from tui.widgets.run_lines import MARKS, number, standing
+from tui.widgets.run_lines import MARKS, standing
 
-# Title, columns, narrowest screen that shows it.
+CHOSEN = "◉"
+# Title, columns, narrowest screen that shows it. `change` takes what the others leave.
 COLUMNS = (
     ("state", 12, 0),
     ("eval", 7, 48),
@@ -23,12 +26,14 @@ COLUMNS = (
     ("step", 12, 60),
     ("time", 11, 76),
     ("peak", 9, 92),
-    ("data", 20, 104),
 )
+CHANGE, TAGS = "Δ settings against the first", 14
+NAME = 10
+"""Columns of a name at least."""
 
 
 class RunTable(Painted, can_focus=True):
-    """Name, state, eval, loss, step, time, peak, data; as many as there is room for."""
+    """Name, state, eval, loss, what differs, time, peak, tags; as many as there is room for."""
 
     DEFAULT_CSS = """
     RunTable {
@@ -42,31 +47,36 @@ class RunTable(Painted, can_focus=True):
     class Moved(Message):
         """The cursor stands on another run."""
 
-    def __init__(self, state: State, run: str = "") -> None:
+    def __init__(self, state: State, picks: Picks, run: str = "") -> None:
         super().__init__()
         self._state = state
+        self._picks = picks
         self._wanted = run
         self._first = 0
 
     @property
+    def shown(self) -> list[runs.RunInfo]:
+        """The rows that the filter leaves, in their order."""
+        return self._picks.shown(self._state.engine.newest_runs())
+
+    @property
     def run(self) -> runs.RunInfo | None:
         """The run under the cursor."""
-        shown = self._state.engine.newest_runs()
-        for run in shown:
+        found = self.shown
+        for run in found:
             if run.id == self._wanted:
                 return run
-        return next((run for run in shown if run.name == self._wanted), shown[0] if shown else None)
+        return next((run for run in found if run.name == self._wanted), found[0] if found else None)
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
         """One line a run, and the titles."""
-        return 1 + max(1, len(self._state.engine.runs))
+        return 1 + max(1, len(self.shown))
 
     def step(self, by: int) -> None:
         """Move the cursor."""
-        shown = [run.id for run in self._state.engine.newest_runs()]
-        run = self.run
+        found, run = [run.id for run in self.shown], self.run
         if run is not None:
-            self.go(shown[min(len(shown) - 1, max(0, shown.index(run.id) + by))])
+            self.go(found[min(len(found) - 1, max(0, found.index(run.id) + by))])
 
     def go(self, run: str) -> None:
         """Put the cursor on this run."""
@@ -76,16 +86,16 @@ class RunTable(Painted, can_focus=True):
 
     def lines(self, width: int, height: int) -> list[Content]:
         """The titles, and the runs around the cursor."""
-        shown, here = self._state.engine.newest_runs(), self.run
+        found, here = self.shown, self.run
+        if not found:
+            return [self._titles(width), line(("   No run is like that.", "$thought"))]
         room = max(1, height - 1)
-        at = shown.index(here) if here in shown else 0
-        self._first = min(max(0, at - room + 1, min(self._first, at)), max(0, len(shown) - room))
-        columns = [(title, wide) for title, wide, least in COLUMNS if width >= least]
-        left = max(10, width - 4 - sum(wide for _, wide in columns))
-        titles = "".join(f"{title:>{wide}}" for title, wide in columns)
-        rows = [line((f"   {'name':<{left}}{titles} ", "$thought"))]
-        for run in shown[self._first : self._first + room]:
-            row = self._row(run, left, columns, width)
+        at = found.index(here) if here in found else 0
+        self._first = min(max(0, at - room + 1, min(self._first, at)), max(0, len(found) - room))
+        rows = [self._titles(width)]
+        first = next((run for run in self._picks.drawn(None, self._state.engine.runs)), found[0])
+        for run in found[self._first : self._first + room]:
+            row = self._row(run, first, width)
             if run is here:
                 row = row.pad_right(width - row.cell_length).stylize(
                     "$block-cursor-foreground on $block-cursor-background"
@@ -94,34 +104,80 @@ class RunTable(Painted, can_focus=True):
         return rows
 
     def on_click(self, event: events.Click) -> None:
-        shown = self._state.engine.newest_runs()
+        found = self.shown
         at = self._first + event.y - 1
-        if 0 <= at < len(shown) and event.y > 0:
-            self.go(shown[at].id)
+        if 0 <= at < len(found) and event.y > 0:
+            self.go(found[at].id)
 
-    def _row(self, run: runs.RunInfo, left: int, columns: list[tuple[str, int]], width: int) -> Content:
+    # --- columns ----------------------------------------------------------------------------
+
+    def columns(self, width: int) -> list[tuple[str, int]]:
+        """Keys with their widths; the one that is sorted by has a column whatever happens."""
+        more = 20 if self._picks.chosen else 0  # what differs comes before step and time
+        late = ("step", "time")
+        found = [(title, w) for title, w, least in COLUMNS if width >= least + more * (title in late) * 2]
+        sort = self._picks.sort
+        if sort and sort not in ("name", "tags") and sort not in [title for title, _ in found]:
+            if width < 76 and len(found) > 2:
+                found.pop()
+            found.append((sort, max(9, len(sort) + 3)))
+        return found
+
+    def _widths(self, width: int) -> tuple[int, int, int]:
+        """Of the name, of what differs, and of the tags; 0 where it is not shown."""
+        left = width - 6 - sum(wide for _, wide in self.columns(width))
+        tags = TAGS if left >= NAME + TAGS + 8 and any(run.tags for run in self.shown) else 0
+        left -= tags
+        if left < NAME + 22:
+            return max(NAME, left), 0, tags
+        names = max((len(run.name) for run in self.shown), default=0)
+        title = min(max(16, names + 1), left - 20)
+        return title, left - title, tags
+
+    def _titles(self, width: int) -> Content:
+        wide, change, tags = self._widths(width)
+        sort = self._picks.sort
+        arrow = "▾" if self._picks.down else "▴"
+        cells = "".join(
+            f"{title + arrow if title == sort else title:>{w}}" for title, w in self.columns(width)
+        )
+        head = f"name{arrow}" if sort == "name" else "name"
+        what = CHANGE if self._picks.chosen else "method, data"
+        middle = f"  {shorten(what, change - 2):<{change - 2}}" if change else ""
+        return line((f"     {head:<{wide}}{cells}{middle}" + ("  tags" if tags else ""), "$thought"))
+
+    def _row(self, run: runs.RunInfo, first: runs.RunInfo, width: int) -> Content:
+        wide, change, tags = self._widths(width)
+        number = self._picks.chosen.get(run.id)
+        pick = f"{CHOSEN}{letter(number)}" if number is not None else "  "
         mark, style = MARKS[run.state]
-        title = shorten(name(run.name), left - 1)
-        cells = "".join(f"{shorten(cell(run, title_), wide - 1):>{wide}}" for title_, wide in columns)
-        return line(" ", (mark, style), " ", (f"{title:<{left}}", "bold"), (f"{cells} ", "$foreground 80%"))
+        title = shorten(name(run.name), wide - 1)
+        cells = "".join(f"{shorten(cell(run, key), w - 1):>{w}}" for key, w in self.columns(width))
+        middle = f"  {shorten(name(self._change(first, run)), change - 2):<{change - 2}}" if change else ""
+        end = f"  {shorten(name(' '.join(run.tags)), tags - 2)}" if tags else ""
+        return line(
+            (pick, f"bold {colour(run.id)}" if number is not None else ""),
+            " ",
+            (mark, style),
+            " ",
+            (f"{title:<{wide}}", "bold"),
+            (cells, "$foreground 80%"),
+            (f"{middle}{end}", "$thought"),
+        )
+
+    def _change(self, first: runs.RunInfo, run: runs.RunInfo) -> str:
+        if self._picks.chosen:
+            return against(first, run)
+        method = shown("method", value(run, "method"))
+        return f"{method} {run.spec.rank}, {shown('data', run.spec.data)}" + (
+            f" · {run.note}" if run.note else ""
+        )
 
 
 def cell(run: runs.RunInfo, title: str) -> str:
     """What stands in a column."""
-    match title:
-        case "state":
-            return standing(run)
-        case "eval":
-            return number(run.eval_loss)
-        case "loss":
-            return number(run.loss)
-        case "step":
-            return f"{run.step:,}/{run.steps:,}" if run.state != "done" and run.steps else f"{run.step:,}"
-        case "time":
-            if not run.started:
-                return "–"
-            return seconds((run.ended or time.time()) - run.started)
-        case "peak":
-            return size(run.peak) if run.peak else "–"
-        case _:
-            return name(run.spec.data.rpartition("/")[2].removeprefix("shipped:"))
+    if title == "state":
+        return standing(run)
+    if title == "step":
+        return f"{run.step:,}/{run.steps:,}" if run.state != "done" and run.steps else f"{run.step:,}"
+    return name(shown(title, value(run, title)))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import psutil
 import torch
@@ -69,6 +70,23 @@ class Base:
     @property
     def device(self) -> torch.device:
         return self.pristine.device
+
+
+class SharedBases:
+    """Bases that runs load for themselves: those that take turns hold one together, for as long as any lives."""
+
+    def __init__(self) -> None:
+        self._held: WeakValueDictionary[tuple[str, str, str], Base] = WeakValueDictionary()
+
+    def get(self, info: ModelInfo, spec: TrainSpec, make: Callable[[], Base]) -> Base:
+        """The base that another run made, where both would make the same; else what `make` returns."""
+        if shares_weights(info, spec) or spec.method in MUTATING or spec.method == "full":
+            return make()
+        key = (info.id, spec.quant, spec.dtype)
+        found = self._held.get(key)
+        if found is None:
+            found = self._held[key] = make()
+        return found
 
 
 def shares_weights(info: ModelInfo, spec: TrainSpec) -> bool:

@@ -44,7 +44,8 @@ def prepare(spec: TrainSpec, data: Path, labeller: Labeller, objective: Objectiv
         asked = replace(spec, limit=0, eval_fraction=0.0)
         learnt, held = rows, rows_for(asked, data_path(spec.eval_data))
     else:
-        learnt, held = split(rows, spec.eval_fraction, spec.seed)
+        # Runs of a group are compared by their losses on the same rows, whatever their seeds are.
+        learnt, held = split(rows, spec.eval_fraction, 0 if spec.group else spec.seed)
     train = objective.examples(learnt, labeller, spec.length)
     tested = objective.examples(held, labeller, spec.length) if held else None
     left_out = train.too_long + train.unmatched

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -30,7 +31,7 @@ from engine.workers.training.keeper import Keeper
 from engine.workers.training.lesson import Lesson, prepare, step_count
 from engine.workers.training.objective import Example, objective_of
 from engine.workers.training.optimiser import adamw
-from engine.workers.training.pause import stand_still
+from engine.workers.training.pause import moved_out, stand_still
 from engine.workers.training.rehearsal import Rehearsal, Rehearsed
 from engine.workers.training.report import SHOWN, may_take, write_report
 from engine.workers.training.room import PatientSink
@@ -222,6 +223,23 @@ class Run:
             kept,
             "Lower the learning rate, or raise the warm-up",
         )
+
+    # --- in turns ---------------------------------------------------------------------------
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether its tensors lie elsewhere than in RAM."""
+        return self._student.device.type != "cpu"
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Inside, its own tensors are in RAM, and it may not advance."""
+        return moved_out(self._student, self._optimiser)
+
+    def end_soon(self) -> None:
+        """Have the next step be the last one: its time is up. It ends as a whole run does."""
+        if not self.done:
+            self.course.steps = self.course.step + 1
+            self._sink.sized(self.course.steps)
 
     # --- after a step -----------------------------------------------------------------------
 

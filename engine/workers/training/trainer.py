@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -28,11 +29,14 @@ from engine.workers.gate import Gate
 from engine.workers.load import build_config
 from engine.workers.loaded import LoadedModel
 from engine.workers.training import estimate as fit
-from engine.workers.training.base import Base, labeller, own_bytes, shares_weights
+from engine.workers.training.base import Base, SharedBases, labeller, own_bytes, shares_weights
 from engine.workers.vocabulary import Vocabulary, end_ids
 
 if TYPE_CHECKING:
+    from engine.workers.training.race import Member
     from engine.workers.training.run import Run
+
+Ended = TypeVar("Ended")
 
 
 class TorchTrainer:
@@ -42,6 +46,7 @@ class TorchTrainer:
         """`loaded`: looks a loaded model up by its id."""
         self._loaded = loaded
         self._gate = gate
+        self._bases = SharedBases()
 
     def estimate(self, spec: TrainSpec, model: ModelInfo, data: str) -> Estimate:
         """Tokenises the data and counts; loads no weights. Raises EngineError with what is wrong."""
@@ -89,34 +94,51 @@ class TorchTrainer:
 
     def train(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> RunOutcome:
         """Run to the end, or until stopped."""
-        use_threads(job.model.parameters)
         try:
-            return self._run(job, sink).run(save_on_stop)
-        except EngineError as error:
-            if error.info.code == "cancelled":  # stopped while its own weights were loading
-                return RunOutcome(0)
-            raise
-        except (RuntimeError, MemoryError, OSError) as error:
-            if not is_out_of_memory(error):
-                raise
-            failed = _advised(out_of_memory("training", error), job.spec)
+            return _guarded(job, lambda: self._run(job, sink).run(save_on_stop))
         finally:
             give_back_memory()
-        raise failed  # outside the handler: an exception that is being handled keeps its frames' tensors
 
-    def _run(self, job: RunJob, sink: RunSink) -> Run:
+    def member(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> Member:
+        """The same, driven in turns."""
+        from engine.workers.training.race import Member
+
+        guarded = partial(_guarded, job)
+        return Member(lambda: self._run(job, sink, self._bases), guarded, save_on_stop)
+
+    def _run(self, job: RunJob, sink: RunSink, bases: SharedBases | None = None) -> Run:
         from engine.workers.training.run import Run
 
         loaded = self._loaded(job.model.id)
         if loaded is None:
             raise fault("model_not_loaded", f"{job.model.name} is not loaded", remedy="Start the run again")
-        base = Base.for_run(loaded, job.spec, sink.stopped, lambda: sink.phase("load"))
+
+        def make() -> Base:
+            return Base.for_run(loaded, job.spec, sink.stopped, lambda: sink.phase("load"))
+
+        base = make() if bases is None else bases.get(loaded.info, job.spec, make)
         return Run(job, base, sink, self._gate)
 
     def _whole(self, model: str) -> LoadedModel | None:
         """The loaded model if a run can share its weights: packed ones have no gradients."""
         loaded = self._loaded(model)
         return None if loaded is None or loaded.info.quant else loaded
+
+
+def _guarded(job: RunJob, work: Callable[[], Ended]) -> Ended | RunOutcome:
+    """What `work` returns; memory that ran out is an EngineError with advice."""
+    use_threads(job.model.parameters)
+    try:
+        return work()
+    except EngineError as error:
+        if error.info.code == "cancelled":  # stopped while its own weights were loading
+            return RunOutcome(0)
+        raise
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failed = _advised(out_of_memory("training", error), job.spec)
+    raise failed  # outside the handler: an exception that is being handled keeps its frames' tensors
 
 
 def _advised(error: EngineError, spec: TrainSpec) -> EngineError:

@@ -1,0 +1,252 @@
+"""The train form, and the screens behind it: data, mask preview, questions and answers."""
+
+from __future__ import annotations
+
+from tui.actions.kinds import Action, Moment, Where
+
+_MOMENTS = {
+    Where.TRAIN: Moment.TRAIN,
+    Where.DATA: Moment.DATA,
+    Where.MASK: Moment.MASK,
+    Where.PAIRS: Moment.PAIRS,
+}
+
+
+def _in(
+    where: Where,
+    action_id: str,
+    label: str,
+    help_text: str,
+    keys: tuple[str, ...],
+    hint: str = "",
+    *,
+    priority: bool = False,
+) -> Action:
+    """An action of one of the screens; with a word it is among the key hints."""
+    return Action(
+        action_id,
+        label,
+        help_text,
+        "Training",
+        where,
+        keys,
+        hint=hint,
+        moments=(_MOMENTS[where],) if hint else (),
+        priority=priority,
+        palette=False,
+    )
+
+
+_FORM = (
+    _in(
+        Where.TRAIN,
+        "start_run",
+        "Start",
+        "Starts the run as the form says, from any field.",
+        ("ctrl+s",),
+        "start",
+        priority=True,
+    ),
+    _in(
+        Where.TRAIN,
+        "queue_run",
+        "Queue",
+        "Puts the run at the end of the queue and stays, so that the next one can differ.",
+        ("alt+q",),
+    ),
+    _in(
+        Where.TRAIN,
+        "idle_run",
+        "When idle",
+        "Queues the run to train while nobody chats.",
+        ("alt+i",),
+    ),
+    _in(
+        Where.TRAIN,
+        "next_field",
+        "Next field",
+        "Goes to the next field; on a button, presses it; on More, opens it.",
+        ("enter",),
+        "next field",
+    ),
+    _in(Where.TRAIN, "field_below", "Field below", "Goes to the next field.", ("down",)),
+    _in(Where.TRAIN, "previous_field", "Field before", "Goes to the field before this one.", ("up",)),
+    _in(
+        Where.TRAIN,
+        "next_choice",
+        "Next choice",
+        "In a field with choices: takes the next one; on More: opens it.",
+        ("right", "space"),
+    ),
+    _in(
+        Where.TRAIN,
+        "previous_choice",
+        "Choice before",
+        "In a field with choices: takes the one before.",
+        ("left",),
+    ),
+    _in(
+        Where.TRAIN,
+        "list_choices",
+        "All choices",
+        "In base: lists the models; elsewhere: lists data to choose from.",
+        ("ctrl+l",),
+        "list",
+        priority=True,
+    ),
+    _in(
+        Where.TRAIN,
+        "show_problems",
+        "Check the data",
+        "Shows what the data is, what is wrong with it by line and key, and how long its rows are.",
+        ("ctrl+o",),
+        "data",
+        priority=True,
+    ),
+    _in(
+        Where.TRAIN,
+        "preview_mask",
+        "Mask preview",
+        "Shows row by row which tokens are learnt.",
+        ("ctrl+r",),
+        "mask",
+        priority=True,
+    ),
+    _in(
+        Where.TRAIN,
+        "write_pairs",
+        "Write questions and answers",
+        "Opens a small editor for a dataset of your own.",
+        ("ctrl+n",),
+        "write data",
+        priority=True,
+    ),
+    _in(
+        Where.TRAIN,
+        "edit_run_toml",
+        "Open as run.toml",
+        "Opens the whole run in $EDITOR, raw PEFT keys too, and takes it back.",
+        ("ctrl+g",),
+        "run.toml",
+        priority=True,
+    ),
+    _in(
+        Where.TRAIN,
+        "fit_first",
+        "First change",
+        "Where the run does not fit: takes the first change that makes it smaller.",
+        ("1", "alt+1"),
+    ),
+    _in(
+        Where.TRAIN,
+        "fit_second",
+        "Second change",
+        "Where the run does not fit: takes the second change.",
+        ("2", "alt+2"),
+    ),
+    _in(
+        Where.TRAIN,
+        "fit_third",
+        "Third change",
+        "Where the run does not fit: takes the third change.",
+        ("3", "alt+3"),
+    ),
+)
+_DATA = (
+    _in(
+        Where.DATA,
+        "data_mask",
+        "Mask preview",
+        "Shows row by row which tokens are learnt.",
+        ("m", "ctrl+r"),
+        "mask preview",
+    ),
+    _in(Where.DATA, "data_again", "Read again", "Reads the data again.", ("r",), "read again"),
+    _in(
+        Where.DATA,
+        "data_map",
+        "Choose columns",
+        "Goes to the columns that hold question and answer; again, to the next of them.",
+        ("c",),
+        "columns",
+    ),
+    _in(Where.DATA, "data_next", "Next column", "Takes the next column.", ("right", "space")),
+    _in(Where.DATA, "data_before", "Column before", "Takes the column before.", ("left",)),
+    _in(
+        Where.DATA,
+        "data_take",
+        "Take the columns",
+        "Reads the data by the chosen columns.",
+        ("enter",),
+    ),
+    _in(Where.DATA, "data_down", "Down", "Scrolls down.", ("down", "j")),
+    _in(Where.DATA, "data_up", "Up", "Scrolls up.", ("up", "k")),
+    _in(Where.DATA, "data_page_down", "Page down", "Scrolls down by a screenful.", ("pagedown",)),
+    _in(Where.DATA, "data_page_up", "Page up", "Scrolls up by a screenful.", ("pageup",)),
+)
+_MASK = (
+    _in(Where.MASK, "mask_next", "Next row", "Shows the next row.", ("right", "j", "l"), "row"),
+    _in(Where.MASK, "mask_before", "Row before", "Shows the row before.", ("left", "k", "h")),
+    _in(Where.MASK, "mask_go", "Go to a row", "Asks for a row's number.", ("g",), "go to"),
+    _in(
+        Where.MASK,
+        "mask_answer",
+        "Next answer",
+        "Shows the row's next answer: each is learnt apart; of a preference, the other one.",
+        ("a", "tab"),
+        "answer",
+    ),
+    _in(Where.MASK, "mask_down", "Down", "Scrolls down in a long row.", ("down",), "scroll"),
+    _in(Where.MASK, "mask_up", "Up", "Scrolls up.", ("up",)),
+    _in(Where.MASK, "mask_page_down", "Page down", "Scrolls down by a screenful.", ("pagedown", "space")),
+    _in(Where.MASK, "mask_page_up", "Page up", "Scrolls up by a screenful.", ("pageup",)),
+    _in(Where.MASK, "mask_first", "First row", "Shows the first row.", ("home",)),
+    _in(Where.MASK, "mask_last", "Last row", "Shows the last row.", ("end", "G")),
+)
+_PAIRS = (
+    _in(
+        Where.PAIRS,
+        "pair_add",
+        "New pair",
+        "Begins another question and answer, from anywhere.",
+        ("ctrl+n",),
+        "new",
+        priority=True,
+    ),
+    _in(
+        Where.PAIRS,
+        "pair_train",
+        "Train on them",
+        "Goes back to the form with these pairs as its data.",
+        ("ctrl+s",),
+        "train on them",
+        priority=True,
+    ),
+    _in(
+        Where.PAIRS,
+        "pair_delete",
+        "Delete the pair",
+        "Takes the pair away; Ctrl+Z brings it back.",
+        ("d", "delete"),
+        "delete",
+    ),
+    _in(
+        Where.PAIRS,
+        "pair_undo",
+        "Undo the deletion",
+        "In the list: brings the pair back that was deleted last.",
+        ("ctrl+z", "z"),
+        "undo",
+    ),
+    _in(
+        Where.PAIRS,
+        "pair_edit",
+        "Edit the pair",
+        "In the list: goes to the question.",
+        ("enter", "e"),
+        "edit",
+    ),
+    _in(Where.PAIRS, "pair_down", "Pair below", "Goes to the next pair.", ("down", "j", "alt+down")),
+    _in(Where.PAIRS, "pair_up", "Pair above", "Goes to the pair above.", ("up", "k", "alt+up")),
+)
+ACTIONS: tuple[Action, ...] = (*_FORM, *_DATA, *_MASK, *_PAIRS)

@@ -1,0 +1,195 @@
+"""Where the train form's data comes from: lists, pastes, marked replies, the hub, pairs written by hand."""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec.structs import replace
+
+from engine.api import ErrorInfo, commands
+from tui.format import plural
+from tui.screens.train_asks import TrainAsks
+from tui.text import clean
+from tui.train_form import HUB
+from tui.train_words import usable
+from tui.widgets.data_field import PASTE_LIMIT, DataField
+
+NONE_MARKED = commands.MarkedList(replies=())
+HUB_ROWS = 1000
+"""Rows that are fetched of a dataset of the hub where the form sets no limit."""
+PASTED = "pasted"
+"""What a dataset made of a paste is called."""
+
+
+class TrainData(TrainAsks):
+    """Whatever the data is, the field ends up with what the engine can read."""
+
+    # --- lists ------------------------------------------------------------------------------
+
+    def action_list_choices(self) -> None:
+        """The list behind the field with the focus; of the data where that has none."""
+        from tui.modals.models import model_picker
+
+        if self.focused is self.model_field:
+            self.app.push_screen(model_picker(self.state), self._take_model)
+        else:
+            self.desk.ask(
+                commands.ListMarked(), self._list_data, failed=lambda info: self._list_data(NONE_MARKED)
+            )
+
+    def _list_data(self, found: commands.MarkedList) -> None:
+        self.run_worker(self._pick_data(usable(found)))
+
+    async def _pick_data(self, marked: int) -> None:
+        from tui.data_files import nearby, own
+        from tui.modals.train_lists import dataset_picker
+
+        files, mine = await asyncio.to_thread(lambda: (nearby(), own()))
+        if self.app.screen is self:
+            self.app.push_screen(dataset_picker(self.datasets, marked, mine, files), self.take_dataset)
+
+    def _take_model(self, model: str | None) -> None:
+        if model and model in dict(self.model_field.choices):
+            self.model_field.take(model)
+
+    def take_dataset(self, data: str | None) -> None:
+        """What was chosen from the list, or made."""
+        from tui.modals.train_lists import MARKED, WRITE
+
+        if data == MARKED:
+            self.desk.attempt(self._use_marked(), failed=self.tell_failure)
+        elif data == WRITE:
+            self.action_write_pairs()
+        elif data:
+            self.put_data(data)
+
+    def put_data(self, data: str) -> None:
+        """Into the field, with the focus on it."""
+        if data != self.data_field.value:
+            self.spec = replace(self.spec, columns={})
+        self.data_field.value = clean(data)
+        self.data_field.focus()
+        self.check_soon()
+
+    async def _use_marked(self) -> None:
+        """Write the good and edited replies to a file, and train on that."""
+        from tui import marked_rows
+
+        rows = await marked_rows.fetch(
+            self.desk.link.request, "messages", lambda count: self.say(f"Gathered {plural(count, 'row')} …")
+        )
+        if not rows:
+            self.say("None of the marked replies is good or edited, so there is nothing to learn from.")
+            return
+        path = await asyncio.to_thread(marked_rows.keep, "marked-messages", rows)
+        if self.is_attached:
+            self.take_dataset(str(path))
+            self.say(f"Wrote {plural(len(rows), 'row')} to {clean(str(path))}", for_seconds=8)
+
+    def tell_failure(self, info: ErrorInfo) -> None:
+        """In the bottom line."""
+        self.say(info.sentence(), grave=True, for_seconds=8)
+
+    # --- a paste ----------------------------------------------------------------------------
+
+    def on_data_field_pasted(self, event: DataField.Pasted) -> None:
+        if len(event.text.encode()) > PASTE_LIMIT:
+            self.say("The paste is too large; save it as a file and give its path.", grave=True)
+            return
+        self.desk.ask(commands.PasteRows(text=event.text), self._take_paste, failed=self.tell_failure)
+
+    def _take_paste(self, found: commands.PastedRows) -> None:
+        if not found.pairs:
+            why = found.problems[0] if found.problems else "no line has a question and an answer"
+            self.say(f"The paste holds no rows: {clean(why)}", grave=True, for_seconds=8)
+            return
+        left = f", {plural(len(found.problems), 'line')} left out" if found.problems else ""
+        self.say(f"Pasted {plural(len(found.pairs), 'pair')}{left}. Ctrl+N changes them.", for_seconds=8)
+        self.desk.ask(
+            commands.SaveRows(pairs=found.pairs, name=PASTED),
+            lambda saved: self.put_data(saved.path),
+            failed=self.tell_failure,
+        )
+
+    # --- pairs by hand ----------------------------------------------------------------------
+
+    def action_write_pairs(self) -> None:
+        from tui.data_files import own_name
+        from tui.screens.pairs import Pairs
+
+        self.app.push_screen(Pairs(self.desk, own_name(self.data_field.value), self.take_pairs))
+
+    def take_pairs(self, path: str) -> None:
+        """Train on what was written; the file may have changed under its name."""
+        self.put_data(path)
+        self._seen = self._checked = None
+        self.check_soon()
+
+    # --- the hub ----------------------------------------------------------------------------
+
+    def unfetched(self) -> str:
+        """The dataset of the hub in the field, while its rows are not here; else empty."""
+        data = self.data_field.value.strip()
+        return data if data.startswith(HUB) and data not in self.fetched else ""
+
+    def fetch_hub(self, data: str) -> None:
+        """Fetch the first rows, then show them. Esc stops waiting."""
+        from tui.modals.working import Ended, Tell, Working
+
+        spec, _ = self.read()
+        limit = spec.limit or HUB_ROWS
+
+        async def work(tell: Tell) -> commands.DataPreview:
+            tell(-1, f"Fetching {limit:,} rows of {data}")
+            preview: commands.DataPreview = await self.desk.link.request(
+                commands.FetchData(data=data, limit=limit)
+            )
+            return preview
+
+        def done(ended: Ended[commands.DataPreview] | None) -> None:
+            if ended is not None and ended.error is not None:
+                self.refuse(ended.error, "data")
+            elif ended is not None and ended.result is not None:
+                self._take_hub(data, limit, ended.result)
+
+        self.app.push_screen(Working("Dataset of the hub", work), done)
+
+    def _take_hub(self, data: str, limit: int, preview: commands.DataPreview) -> None:
+        self.fetched.add(data)
+        if not self.text_fields["limit"].value:
+            self.text_fields["limit"].value = str(limit)
+        self._seen = None
+        self.check()
+        self.show_data(preview)
+
+    # --- a closer look ----------------------------------------------------------------------
+
+    def action_show_problems(self) -> None:
+        if data := self.unfetched():
+            self.fetch_hub(data)
+        else:
+            self.show_data()
+
+    def show_data(self, preview: commands.DataPreview | None = None) -> None:
+        """The data screen; it comes back with the columns that were chosen there."""
+        from tui.screens.data import DataScreen
+
+        spec, _ = self.read()
+        if not spec.data:
+            self.say("There is no data to look at yet.")
+            return
+        self.app.push_screen(DataScreen(self.desk, spec, preview, self.take_columns))
+
+    def take_columns(self, columns: dict[str, str]) -> None:
+        """The names of question and answer in the data."""
+        self.spec = replace(self.spec, columns=columns)
+        self.check_soon()
+
+    def action_preview_mask(self) -> None:
+        from tui.screens.mask import Mask
+
+        spec, faults = self.read()
+        if faults.get("data") or self.unfetched():
+            self.say("There is no data to look at yet.")
+        else:
+            self.app.push_screen(Mask(self.desk, spec))
