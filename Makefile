@@ -15,6 +15,7 @@ BIN := $(VENV)/bin
 PREFIX ?= $(HOME)/.local
 INSTALLED := $(PREFIX)/share/qwill/venv
 ARGS ?=
+WORKERS ?= 3
 TORCH ?=
 ifneq ($(filter-out cpu cuda rocm,$(TORCH)),)
 $(error TORCH is "$(TORCH)"; it can be cpu, cuda or rocm)
@@ -23,6 +24,7 @@ TORCH_INDEX ?= $(if $(filter cpu,$(TORCH)),https://download.pytorch.org/whl/cpu,
 	$(filter rocm,$(TORCH)),https://download.pytorch.org/whl/rocm7.2))
 PIP_FLAGS := --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 READY := $(VENV)/.ready$(addprefix -,$(TORCH))
+unexport PYTHONDONTWRITEBYTECODE  # each process would compile Qwill anew, and the tests start hundreds
 
 CHECK_PYTHON = test -n "$(PYTHON)" || \
 	{ echo "Qwill needs Python 3.11 or newer; say where it is with make PYTHON=/path/to/python3"; exit 1; }; \
@@ -41,17 +43,22 @@ $(READY): pyproject.toml constraints.txt
 	@$(CHECK_PYTHON)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH),$(BIN)/python -m pip uninstall -q -y torch)
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -e '.[dev]'
+	$(BIN)/python -m pip install -q --no-compile $(PIP_FLAGS) -e '.[dev]'
+# pip would compile on one core.
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	$(if $(TORCH),rm -f $(VENV)/.ready-*)
 	touch $(VENV)/.ready $@
 
 run: setup  ## open the workbench
 	$(BIN)/qwill $(ARGS)
 
-test: setup  ## every test; those with a real terminal have the machine to themselves
+# A file at a time to whoever is free, in this order: the long ones first, or the end waits for one of them.
+# One thread each: two tests at once that both compute on all cores wait for each other.
+test: setup  ## every test; those of a person's patience have the machine to themselves
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/protocol tests/engine tests/tui
-	$(BIN)/python -m pytest -q tests/e2e tests/faults
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		-m "not alone" tests/e2e tests/faults tests/engine tests/protocol tests/tui tests/unit
+	$(BIN)/python -m pytest -q -m alone tests/e2e
 else
 	$(BIN)/python -m pytest -q $(ARGS)
 endif

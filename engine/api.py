@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         rate_warning,
     )
     from engine.data.spec_file import dump_spec, load_spec, spec_of
+    from engine.data.sweep import variations
     from engine.hub.faults import check_online
     from engine.interchange.carry import bring_in, take_out
     from engine.interchange.filenames import file_name
@@ -86,6 +87,7 @@ _LATER = {
     "memory_bandwidth": "engine.models.bandwidth",
     "read_catalogue": "engine.catalogue.read",
     "remedy": "engine.models.fit",
+    "variations": "engine.data.sweep",
     "weights_bytes": "engine.models.fit",
     "what_fits": "engine.catalogue.rank",
     "bring_in": "engine.interchange.carry",
@@ -191,6 +193,7 @@ __all__ = [
     "stop_engine",
     "store_path",
     "take_out",
+    "variations",
     "weights_bytes",
     "what_fits",
     "write_atomic",

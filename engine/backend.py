@@ -53,6 +53,8 @@ class LoadSpec(msgspec.Struct, frozen=True):
     quant: Quant = ""
     kept: int = 0
     """Bytes of memory that a growing KV cache leaves free."""
+    device: str = ""
+    """`cpu`, `cuda:1`; empty: the first GPU where there is one."""
 
 
 class Begun(msgspec.Struct, frozen=True):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from engine import hub_data
+from engine.bus import Bus
 from engine.data import own
 from engine.data.check import check
 from engine.data.paste import rows_of
@@ -22,6 +21,7 @@ from engine.protocol.data import DataPreview, MaskPreview, OwnRows, PastedRows, 
 from engine.protocol.errors import fault
 from engine.protocol.runs import DatasetReport
 from engine.protocol.training import Objective, TrainSpec
+from engine.reading import Readings, Tally
 from engine.shelf import Shelf
 
 SHAPES: dict[Objective, str] = {"chat": "messages", "dpo": "preference", "orpo": "preference", "kto": "kto"}
@@ -31,7 +31,8 @@ SHAPES: dict[Objective, str] = {"chat": "messages", "dpo": "preference", "orpo":
 class Datasets:
     """Used from the loop's thread; files are read in a lane of its own, whatever trains meanwhile."""
 
-    def __init__(self, marks: Marks, shelf: Shelf) -> None:
+    def __init__(self, bus: Bus, marks: Marks, shelf: Shelf) -> None:
+        self.readings = Readings(bus)
         self._marks = marks
         self._shelf = shelf
         self._lane = Lane("datasets")
@@ -44,12 +45,17 @@ class Datasets:
 
     async def check(self, command: c.CheckData) -> DatasetReport:
         """Every row of a dataset, read and judged; with a model, in its tokens too."""
+        return await self.readings.run(command.job, lambda tally: self._check(command, tally))
+
+    async def _check(self, command: c.CheckData, tally: Tally) -> DatasetReport:
         objective = command.objective or None
-        path = await self.path(command.data, objective, command.limit)
+        path = await self.path(command.data, objective, command.limit, tally)
         held = await self.path(command.eval_data, objective) if command.eval_data else None
         model = await self._shelf.find(command.model) if command.model else None
         report: DatasetReport = await self._lane.run(
-            lambda: check(path, command.columns, objective=objective, held=held, limit=command.limit)
+            lambda: check(
+                path, command.columns, objective=objective, held=held, limit=command.limit, told=tally
+            )
         )
         if model is None or not report.rows:
             return report
@@ -63,7 +69,7 @@ class Datasets:
             columns=command.columns,
         )
         look = await self._look()
-        return await self._lane.run(look.counted, report, spec, model, path)  # type: ignore[no-any-return]
+        return await self._lane.run(look.counted, report, spec, model, path, tally)  # type: ignore[no-any-return]
 
     async def preview(self, command: c.PreviewRow) -> MaskPreview:
         """One row as the run will see it."""
@@ -91,30 +97,26 @@ class Datasets:
 
     async def fetch(self, command: c.FetchData) -> DataPreview:
         """The first rows of a dataset of the hub."""
-        return await hub_data.preview(command.data, command.limit)
+        read = hub_data.preview
+        return await self.readings.run(command.job, lambda tally: read(command.data, command.limit, tally))
 
     # --- where rows come from ---------------------------------------------------------------
 
-    def placed(self, answer: Callable[[Any], Awaitable[msgspec.Struct]]) -> Any:
-        """A handler of commands with a spec, whose marked or hub data becomes a file first.
-
-        The run then holds that file's path: what it learnt can be looked at, and learnt again.
-        """
-
-        async def handler(command: Any) -> msgspec.Struct:
-            return await answer(replace(command, spec=await self._placed(command.spec)))
-
-        return handler
-
-    async def path(self, data: str, objective: Objective | None = None, limit: int = 0) -> Path:
+    async def path(
+        self, data: str, objective: Objective | None = None, limit: int = 0, told: Tally | None = None
+    ) -> Path:
         """The file of a dataset by its name; raises EngineError with what is wrong."""
         if data.startswith(MARKED):
             return await self._marked(objective or "chat")
         if data.startswith(HUB):
-            return await hub_data.fetched(data, limit)
+            return await hub_data.fetched(data, limit, told)
         return await self._lane.run(data_path, data)
 
-    async def _placed(self, spec: TrainSpec) -> TrainSpec:
+    async def placed(self, spec: TrainSpec) -> TrainSpec:
+        """The spec with files in place of marked replies and of datasets of the hub.
+
+        The run then holds that file's path: what it learnt can be looked at, and learnt again.
+        """
         if spec.data.startswith((MARKED, HUB)):
             path = await self.path(spec.data, spec.objective, spec.limit)
             stem = "marked" if spec.data.startswith(MARKED) else spec.data.rsplit("/", 1)[-1]

@@ -173,7 +173,7 @@ class Evaluating:
 
     async def _exact(
         self, command: StartEvaluation, model: ModelInfo, test: _Test, who: _Who, progress: _Progress
-    ) -> tuple[int, float, float | None, int]:
+    ) -> tuple[int, float | None, float | None, int]:
         rows = [row for row in test.rows if isinstance(row, Row)]
         right: list[bool] = []
         tokens = 0
@@ -215,7 +215,7 @@ class Evaluating:
 
     async def _likelihood(
         self, command: StartEvaluation, model: ModelInfo, test: _Test, who: _Who, progress: _Progress
-    ) -> tuple[int, float, float | None, int]:
+    ) -> tuple[int, float | None, float | None, int]:
         if self._lane is None:
             self._lane = Lane("scoring")
         backend = await asyncio.shield(self._shelf.backend)

@@ -26,6 +26,7 @@ from engine.chatbook import Chatbook, new_id
 from engine.datasets import Datasets
 from engine.evaluating import Evaluating
 from engine.exporting import Exporting
+from engine.harness import Harness
 from engine.health import Health
 from engine.hub.hub import Hub
 from engine.inspecting import Inspecting
@@ -39,6 +40,8 @@ from engine.protocol.errors import EngineError, fault
 from engine.protocol.events import EngineChanged, Notice, Sampled
 from engine.protocol.specs import EngineInfo, MonitorSample, Snapshot
 from engine.replies import Replies
+from engine.runs.races import Races
+from engine.runs.room import RoomWatch
 from engine.runs.runner import Runner
 from engine.runs.steering import Steering
 from engine.server import Server
@@ -46,6 +49,7 @@ from engine.servers.naming import Naming
 from engine.serving.serving import Serving
 from engine.shelf import Shelf
 from engine.store.store import Store
+from engine.tracking import Tracking
 from engine.transfer import Transfer
 from engine.tree import Tree
 from engine.vitals import Machine
@@ -81,6 +85,8 @@ class Host:
         self._replies = Replies(self.bus, self._book, self._shelf, self._runner.adapters)
         self._runner.quiet.chatting = lambda: self._replies.busy
         self._steering = Steering(self._runner, self._shelf, self._disk_lane)
+        self._room = RoomWatch(self._runner.book, self._disk_lane, self._steering.resume)
+        self._races = Races(self._runner, self._steering, self._shelf, self._disk_lane)
         self._prompting = Prompting(self._book, self._shelf)
         self._replies.prepare = self._prompting.prepared
         self._inspecting = Inspecting(
@@ -89,7 +95,8 @@ class Host:
         self._exporting = Exporting(self.bus, self._shelf, self._runner.adapters, self._model_lane)
         self._tree = Tree(self._book, self._replies)
         self._marks = Marks(self.bus, self._book)
-        self._datasets = Datasets(self._marks, self._shelf)
+        self._datasets = Datasets(self.bus, self._marks, self._shelf)
+        self._runner.placed = self._datasets.placed
         self._transfer = Transfer(self._book, self._default_model)
         self._intake = Intake(kept.shared)
         self._hub = Hub(self.bus, self._shelf, self._disk_lane)
@@ -105,6 +112,8 @@ class Host:
         )
         self._batches = Batches(self._shelf, self._replies, self._runner.adapters, self._health.note)
         self._evaluating = Evaluating(self.bus, self._shelf, self._runner.adapters, self._batches)
+        self._harness = Harness(self.bus, self._shelf, self._runner.adapters, self._evaluating.stop)
+        self._tracking = Tracking(self._runner.book)
         self._baking = Baking(self.bus, self._book, self._shelf, self._batches)
         self._watch = Watch(lambda: self.server.clients > 0, self._sampled)
         self._info = EngineInfo(new_id(), os.getpid(), VERSION, time.time(), host=platform.node())
@@ -127,14 +136,19 @@ class Host:
         await self._shelf.refresh()
         self._background(self._shelf.look_at_servers())
         await self._runner.open()
+        self._room.open()
+        self._races.open()
         await self._hub.open()
 
     async def stop(self) -> None:
         """Keep what the replies have, close the store, let go of the lock."""
         await self._serving.close()
         self._evaluating.close()
+        self._harness.close()
         await self._batches.close()
         await self._replies.close()
+        self._races.close()
+        self._room.close()
         await self._runner.close()
         self._exporting.close()
         self._datasets.close()
@@ -162,11 +176,13 @@ class Host:
         return (
             self._replies.busy
             or self._runner.busy
+            or self._races.busy
             or self._hub.busy
             or self._exporting.busy
             or self._serving.busy
             or self._batches.busy
             or self._evaluating.busy
+            or self._harness.busy
             or self._baking.busy
         )
 
@@ -303,8 +319,9 @@ class Host:
             c.AppendRows: self._datasets.append,
             c.ReadRows: self._datasets.read,
             c.FetchData: self._datasets.fetch,
-            c.EstimateRun: self._datasets.placed(runner.estimate),
-            c.StartRun: self._datasets.placed(runner.start),
+            c.StopData: self._datasets.readings.stop,
+            c.EstimateRun: runner.estimate,
+            c.StartRun: runner.start,
             c.ListRuns: runner.listing,
             c.ReadRun: runner.read,
             c.StopRun: runner.stop,
@@ -316,6 +333,11 @@ class Host:
             c.ChangeRun: steering.change,
             c.DuplicateRun: steering.duplicate,
             c.RerunRun: steering.rerun,
+            c.StartRace: self._races.start,
+            c.ReadRace: self._races.read,
+            c.PauseRace: self._races.pause,
+            c.ResumeRace: self._races.resume,
+            c.StopRace: self._races.stop,
             c.ListCheckpoints: steering.checkpoints,
             c.PruneRuns: steering.prune,
             c.ListAdapters: runner.adapters.listing,
@@ -333,7 +355,9 @@ class Host:
             c.TakeRows: self._batches.take,
             c.StopBatch: self._batches.stop,
             c.StartEvaluation: self._evaluating.start,
-            c.StopEvaluation: self._evaluating.stop,
+            c.StopEvaluation: self._harness.stop,
+            c.StartHarness: self._harness.start,
+            c.TrackRun: self._tracking.track,
             c.StartBake: self._baking.start,
             c.StopBake: self._baking.stop,
             c.ReadHealth: self._health.report,

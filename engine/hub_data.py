@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ FIRST = 20
 """Rows of a preview."""
 ROW_SHOWN = 2000
 """Characters of a row in a preview."""
+Told = Callable[[int, int], None]
+"""Hears how many rows are here, of how many at most."""
 _HOME = {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
-async def fetched(data: str, limit: int = 0) -> Path:
-    """The file of a hub dataset's first rows, fetched unless it is here already.
+async def fetched(data: str, limit: int = 0, told: Told | None = None) -> Path:
+    """The file of a hub dataset's first rows, fetched unless it is here already; `told` hears how many are.
 
     Raises EngineError `hub_name`, `extra_missing`, `hub_offline`, `hub_data`.
     """
@@ -34,13 +37,13 @@ async def fetched(data: str, limit: int = 0) -> Path:
     count = limit or ROWS
     path = own.folder() / f"hub-{wanted.stem}-{count}.jsonl"
     if not path.exists():
-        await _fetch(wanted, count, path)
+        await _fetch(wanted, count, path, told)
     return path
 
 
-async def preview(data: str, limit: int) -> DataPreview:
+async def preview(data: str, limit: int, told: Told | None = None) -> DataPreview:
     """Fetch, and show the first rows."""
-    path = await fetched(data, limit)
+    path = await fetched(data, limit, told)
     return await asyncio.to_thread(_preview, data, path)
 
 
@@ -57,7 +60,7 @@ def _preview(data: str, path: Path) -> DataPreview:
     return DataPreview(data, str(path), tuple(rows), columns, count)
 
 
-async def _fetch(wanted: HubData, count: int, path: Path) -> None:
+async def _fetch(wanted: HubData, count: int, path: Path, told: Told | None) -> None:
     part = path.with_name(f".{path.name}.part")
     command = (wanted.id, wanted.config, wanted.split, str(count), str(part))
     process = await asyncio.create_subprocess_exec(
@@ -71,7 +74,14 @@ async def _fetch(wanted: HubData, count: int, path: Path) -> None:
         env={**os.environ, **_HOME},
     )
     try:
-        said, _ = await process.communicate()
+        assert process.stdout is not None
+        said = b""
+        async for line in process.stdout:
+            said = line
+            done = _answer(line).get("done")
+            if told is not None and isinstance(done, int):
+                told(done, count)
+        await process.wait()
         answer = _answer(said)
         if "rows" not in answer:
             raise _failed(wanted, answer)

@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from engine.score_works import Scored
 
 
-def share(right: Sequence[bool]) -> tuple[float, float | None]:
-    """(share of right rows, its standard error); the error is None for fewer than two rows."""
+def share(right: Sequence[bool]) -> tuple[float | None, float | None]:
+    """(share of right rows, its standard error): both None for no row, the error also for a single one."""
     if not right:
-        return math.nan, None
+        return None, None
     mean = sum(right) / len(right)
     return mean, math.sqrt(mean * (1 - mean) / (len(right) - 1)) if len(right) > 1 else None
 
 
-def perplexity(rows: Sequence[Scored]) -> tuple[float, float | None]:
-    """(perplexity over all tokens, its standard error): rows are drawn, not tokens, by the delta method."""
+def perplexity(rows: Sequence[Scored]) -> tuple[float | None, float | None]:
+    """(perplexity over all tokens, its standard error): rows are drawn, not tokens, by the delta method.
+
+    None as in `share`.
+    """
     tokens = sum(row.tokens for row in rows)
     if not tokens:
-        return math.nan, None
+        return None, None
     mean = sum(row.nll for row in rows) / tokens
     value = math.exp(min(mean, 700.0))
     if len(rows) < 2:

@@ -28,6 +28,23 @@ class RunJob(msgspec.Struct, frozen=True):
     """Folder of the checkpoint to go on from; empty begins anew."""
 
 
+class Foreseen(msgspec.Struct, frozen=True):
+    """What is known of a run before its first step; told in pieces, None is not known yet."""
+
+    rows: int | None = None
+    """Of the data that it learns from, those held out not counted."""
+    left_out: int | None = None
+    """Answers that it does not learn from: longer than its length, or hidden by the template."""
+    predicted: int | None = None
+    """Bytes foretold at its highest, beside what was loaded before."""
+    measured: int | None = None
+    """Bytes that the rehearsal took, counted the same way."""
+    left_s: float | None = None
+    """Seconds that its steps will take, by the rehearsal."""
+    device: str | None = None
+    """`cpu`, `mps`, `cuda:1`."""
+
+
 class RunSink(Protocol):
     """Where a run reports. Called from the training thread; returns once the line is on disk."""
 
@@ -43,6 +60,10 @@ class RunSink(Protocol):
 
     def sized(self, steps: int) -> None:
         """The number of optimiser steps is known."""
+        ...
+
+    def foreseen(self, found: Foreseen) -> None:
+        """Something more is known of the run, before its first step."""
         ...
 
     def phase(self, phase: Phase, step: int = 0) -> PhaseMark: ...

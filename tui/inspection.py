@@ -142,7 +142,7 @@ class _Lines:
         if self._pieces and self._used + wide > self._width:
             self._break()
         for piece in word:
-            for text in _cut(piece.text, self._width):
+            for text in cut(piece.text, self._width):
                 size = cell_len(text)
                 if self._used + size > self._width:
                     self._break()
@@ -190,8 +190,8 @@ def _stretches(text: str) -> list[str]:
     return [*ended, *rest] if any([*ended, *rest]) else [NOTHING]
 
 
-def _cut(text: str, width: int) -> list[str]:
-    """Pieces of at most `width` cells."""
+def cut(text: str, width: int) -> list[str]:
+    """Pieces of at most `width` cells; one of an empty text."""
     if cell_len(text) <= width:
         return [text]
     pieces, piece, used = [], "", 0

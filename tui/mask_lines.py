@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from engine.api import commands
+from tui.inspection import cut
 from tui.text import clean
 
 OPENS, CLOSES = "▌", "▐"
@@ -37,7 +38,7 @@ def lay_out(tokens: Sequence[commands.MaskToken], width: int) -> list[tuple[Piec
     used = 0
     for piece in _words(_stretches(tokens)):
         text = piece.text.removesuffix("\n")
-        for part in _cut(text, max(2, width)):
+        for part in cut(text, max(2, width)) if text else ():
             size = cell_len(part)
             if used + size > width and lines[-1]:
                 lines.append([])
@@ -72,18 +73,3 @@ def _words(pieces: Iterable[Piece]) -> Iterable[Piece]:
         for word in re.findall(r" *[^ \n]*\n?", piece.text):
             if word:
                 yield piece._replace(text=word)
-
-
-def _cut(text: str, width: int) -> list[str]:
-    """Pieces of at most `width` cells."""
-    if cell_len(text) <= width:
-        return [text] if text else []
-    pieces, piece, used = [], "", 0
-    for sign in text:
-        size = cell_len(sign)
-        if used + size > width:
-            pieces.append(piece)
-            piece, used = "", 0
-        piece += sign
-        used += size
-    return [*pieces, piece]

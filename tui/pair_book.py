@@ -29,7 +29,11 @@ class PairBook:
 
     def begun(self) -> int:
         """How many have one of the two."""
-        return sum(bool(each.question.strip()) != bool(each.answer.strip()) for each in self.pairs)
+        return len(self.unfinished())
+
+    def unfinished(self) -> tuple[Pair, ...]:
+        """Those with one of the two."""
+        return tuple(each for each in self.pairs if bool(each.question.strip()) != bool(each.answer.strip()))
 
     def put(self, question: str, answer: str) -> bool:
         """What the pair under the cursor says now; whether that is something else."""

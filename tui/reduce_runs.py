@@ -18,6 +18,8 @@ def take_runs(state: EngineState, told: Iterable[runs.RunInfo]) -> set[Dirty]:
     state.runs = {run.id: run for run in told}
     dirty = {Dirty(What.RUNS)}
     for run in state.runs.values():
+        if run.eta_s is not None:
+            state.etas[run.id] = run.eta_s
         old = before.get(run.id)
         if old is not None and _going(old) and not _going(run):
             dirty |= {Dirty(What.RUN_END, run.id), Dirty(What.RUN_GAP, run.id)}
@@ -65,6 +67,9 @@ def apply_run(state: EngineState, body: events.Body) -> set[Dirty]:
             return take_adapters(state, body.adapters)
         case events.ExportMoved():
             state.exports[body.job] = (body.progress, body.phase)
+        case events.DataMoved():
+            share = body.done / body.total if body.total else -1.0
+            state.exports[body.job] = (share, f"{body.done:,} rows read")
         case events.BakeMoved():
             state.exports[body.job] = (body.done / body.total, f"{body.done} of {body.total} replies")
     return set()
@@ -79,6 +84,8 @@ def _change(state: EngineState, run: runs.RunInfo) -> set[Dirty]:
         # Steps are told as they come, a change with the step it was made at.
         run = msgspec.structs.replace(run, step=old.step, loss=old.loss)
     state.runs[run.id] = run
+    if run.eta_s is not None and (run.step == 0 or run.id not in state.etas):
+        state.etas[run.id] = run.eta_s  # foretold before the first step; each step tells it anew
     dirty = {Dirty(What.RUNS, run.id)}
     if again:
         dirty.add(Dirty(What.CURVE, run.id))

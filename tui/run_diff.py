@@ -47,6 +47,7 @@ def values_of(run: runs.RunInfo) -> dict[str, Value]:
     found = {key: setting(run.spec, key) for key in SETTINGS if key != "quant"}
     found["steps"] = found["steps"] if found["steps"] is not None else run.steps or None
     found["data_hash"] = run.data_hash[:12]
+    found["rows"] = run.rows or None
     return found
 
 
@@ -56,6 +57,8 @@ def differing(found: Sequence[runs.RunInfo]) -> list[Difference]:
         return []
     every = [values_of(run) for run in found]
     keys = [key for key in every[0] if any(each[key] != every[0][key] for each in every)]
+    if "rows" in keys and any(each["rows"] is None for each in every):
+        keys.remove("rows")  # nobody has counted them yet
     if "data" in keys and "data_hash" in keys:
         keys.remove("data_hash")  # other data has another hash
     labels = {"data_hash": "data's bytes"}
@@ -93,7 +96,10 @@ def _telling(first: runs.RunInfo, other: runs.RunInfo) -> list[Difference]:
     silent = set(_SILENT)
     if (one.alpha or 2 * one.rank) * two.rank == (two.alpha or 2 * two.rank) * one.rank:
         silent.add("alpha")
-    return [each for each in differing((first, other)) if each.key not in silent]
+    found = [each for each in differing((first, other)) if each.key not in silent]
+    if any(each.key == "rows" for each in found):
+        found = [each for each in found if each.key != "data_hash"]  # their number says it better
+    return found
 
 
 def _effect(before: runs.RunInfo, after: runs.RunInfo) -> str:
@@ -122,7 +128,7 @@ def _sign(change: float) -> str:
 def _change(key: str, title: str, old: Value, new: Value) -> str:
     """One cause: by how many times or by how much a number is larger, else what it is now."""
     numbers = isinstance(old, int | float) and isinstance(new, int | float)
-    if numbers and key in ("steps", "limit", "epochs", "length"):
+    if numbers and key in ("rows", "steps", "limit", "epochs", "length"):
         change = float(new) - float(old)  # type: ignore[arg-type]  # both are numbers
         return f"{_sign(change)}{plain_number(abs(change))} {title}"
     if numbers and old and new and key != "seed":

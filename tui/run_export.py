@@ -30,6 +30,7 @@ _LATEX = {
     "–": "--",
     "−": "$-$",
     "×": r"$\times$",
+    "±": r"$\pm$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
@@ -62,10 +63,12 @@ def rows_of(found: Sequence[runs.RunInfo], *, exact: bool = False) -> list[list[
 
 def text_of(found: Sequence[runs.RunInfo], form: TableForm) -> str:
     """The table in one of FORMS; it ends with a newline."""
-    if form == "csv":
-        return _csv(rows_of(found, exact=True))
-    rows = rows_of(found)
-    return _markdown(rows) if form == "markdown" else _latex(rows)
+    return written(rows_of(found, exact=form == "csv"), form)
+
+
+def written(rows: list[list[str]], form: TableForm) -> str:
+    """Clean cells, the first row a header, in one of FORMS; it ends with a newline."""
+    return {"csv": _csv, "markdown": _markdown, "latex": _latex}[form](rows)
 
 
 def _markdown(rows: list[list[str]]) -> str:

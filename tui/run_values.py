@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 
@@ -133,7 +134,7 @@ METHODS = {
     "nf4 lora": "QLoRA",
     "nf4 dora": "QDoRA",
     "nf4 pissa": "QPiSSA",
-    "bnb8 lora": "LoRA on 8 bits",
+    "bnb8 lora": "QLoRA (8-bit)",
     "attention+mlp": "attention + MLP",
     "mlp": "MLP",
 }
@@ -164,7 +165,13 @@ def loss(found: float) -> str:
 
 def short_data(path: str) -> str:
     """A dataset without its folder."""
+    if path.startswith("marked:") or _MARKED.search(path):
+        return "my marked replies"
     return path.removeprefix("shipped:").rstrip("/").rpartition("/")[2]
+
+
+_MARKED = re.compile(r"(?:^|[/\\])marked-(?:messages|preference|kto)-[0-9a-f]{12}\.jsonl$")
+"""A file that the engine wrote of them, as stored specs name it."""
 
 
 def order(run: runs.RunInfo, key: str) -> tuple[int, float, str]:

@@ -18,6 +18,7 @@ OBJECTIVES = {
     "dpo": "preferences by DPO",
     "orpo": "preferences by ORPO",
     "kto": "good and bad by KTO",
+    "grpo": "rewards by GRPO",
 }
 OBJECTIVE_LINES = {
     "chat": "Learns the answers; questions only steer them.",
@@ -25,6 +26,7 @@ OBJECTIVE_LINES = {
     "dpo": "Moves towards the chosen answer and away from the rejected one, held near the base.",
     "orpo": "As DPO without a reference: needs less memory, and learns the chosen answer too.",
     "kto": "Learns from single answers marked good or bad; they need not come in pairs.",
+    "grpo": "Tries several answers to a prompt and learns those that a reward prefers; needs TRL.",
 }
 
 
@@ -66,6 +68,7 @@ WORDS = ("data", "name", "pattern", "eval_data", "samples", "tags")
 """Text fields that take any text."""
 AUTO = {
     "steps": "auto",
+    "epochs": "auto",
     "rate": "auto",
     "alpha": "auto",
     "dropout": "0",

@@ -23,7 +23,7 @@ _OF_DATA = (
 )
 _OF_MODEL = (
     *("model_unsupported", "model_not_found", "model_too_large", "would_evict", "no_chat_template"),
-    *("no_template",),
+    *("no_template", "device_unknown"),
 )
 _OF_METHOD = ("method_unknown", "quant_unavailable", "no_bitsandbytes", "method_unsupported")
 _CHOICES = ("model", "method", "targets", "objective", "schedule", "packing", "checkpointing")
@@ -65,8 +65,6 @@ def read(spec: runs.TrainSpec, said: Mapping[str, str]) -> tuple[runs.TrainSpec,
             faults[field] = value
         else:
             values[field] = value
-    if not faults and not values["steps"] and not values["epochs"]:
-        faults["epochs"] = "Set the epochs, or the steps."
     return replace(spec, **{key: value for key, value in values.items() if key not in faults}), faults
 
 

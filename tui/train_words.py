@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from engine.api import METHOD_LINES, QUANT_LINES, commands, method_title, runs
 from tui.format import percent, plural, seconds, size, tokens
+from tui.run_sizes import trust_words
 
 OFFERED = ("lora:", "rslora:", "dora:", "pissa:", "lora:nf4", "lora:bnb8", "dora:nf4", "pissa:nf4", "full:")
 """Methods with how the base is held, in the order of the form; run.toml knows more."""
@@ -62,12 +63,14 @@ def _unit(report: runs.DatasetReport) -> str:
 
 def need(estimate: runs.Estimate) -> int:
     """Bytes that a run takes beside what is loaded already."""
-    return sum(estimate.parts.values()) - estimate.shared
+    return estimate.need or sum(estimate.parts.values()) - estimate.shared
 
 
 def need_words(estimate: runs.Estimate) -> str:
-    """`44 M more, of 9.8 G free`."""
-    return f"{size(need(estimate))} more, of {size(estimate.free)} free"
+    """`44 M more, of 9.8 G free · ±8 % of 5 runs here`."""
+    words = f"{size(need(estimate))} more, of {size(estimate.free)} free"
+    trust = trust_words(estimate)
+    return f"{words} · {trust}" if trust else words
 
 
 def parts_words(estimate: runs.Estimate) -> str:
@@ -82,6 +85,8 @@ def parts_words(estimate: runs.Estimate) -> str:
 def time_words(estimate: runs.Estimate) -> str:
     """`216 steps over 287 chats · about 38 s on this machine`."""
     parts = [f"{plural(estimate.steps, 'step')} over {plural(estimate.rows, 'row')}"]
+    if estimate.left_out:
+        parts[0] += f", {plural(estimate.left_out, 'answer')} left out"
     if estimate.seconds is not None:
         parts.append(f"about {seconds(estimate.seconds)} on this machine")
     if estimate.tokens and estimate.labelled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from engine.data.lines import Record, kind_of, records
@@ -29,16 +29,19 @@ def check(
     objective: Objective | None = None,
     held: Path | None = None,
     limit: int = 0,
+    told: Callable[[int], None] | None = None,
 ) -> DatasetReport:
     """Rows, problems by line and key, sizes, repeats, leaks, keys that should not be there.
 
     `objective`: rows that it cannot learn from are problems too; `held`: evaluation data, whose prompts are
-    looked for. Raises EngineError `data_unreadable`, `extra_missing`.
+    looked for; `told`: hears how many rows are read. Raises EngineError `data_unreadable`, `extra_missing`.
     """
     held_prompts, held_rows = _prompts(held, columns) if held is not None else (set(), 0)
     checking = Checking(objective, held_prompts)
     for item in found_rows(path, columns):
         checking.take(item)
+        if told is not None:
+            told(checking.rows + checking.bad)
         if limit and checking.rows + checking.bad >= limit:
             break
     return checking.report(path, held_rows)
@@ -93,7 +96,7 @@ class Checking:
                 break
 
     def _compare(self, row: AnyRow) -> None:
-        first = self._seen.setdefault(_hash(*_flat(row)), row.line)
+        first = self._seen.setdefault(row_hash(row), row.line)
         if first != row.line:
             self._count["repeated"] += 1
             self._note(Problem(row.line, whole_key(row), f"the same as line {first}", fatal=False))
@@ -153,11 +156,17 @@ def messages(row: AnyRow) -> Iterator[tuple[str, str, str, str]]:
 
 
 def prompt_hash(row: AnyRow) -> bytes:
-    """Of what is asked, without regard to case and spacing; of the text, where a row is one."""
+    """Of what is asked, without regard to case and spacing; of the text, where a row asks nothing."""
     if isinstance(row, TextRow):
         return _hash(_loose(row.text))
     said: tuple[Said, ...] = row.prompt if isinstance(row, PairRow) else row.messages[:-1]
-    return _hash(*(_loose(each.content) for each in said if each.role != "system"))
+    asked = [_loose(each.content) for each in said if each.role != "system"]
+    return _hash(*asked) if asked else row_hash(row)
+
+
+def row_hash(row: AnyRow) -> bytes:
+    """Of all that stands in it."""
+    return _hash(*_flat(row))
 
 
 def whole_key(row: AnyRow) -> str:

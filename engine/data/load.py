@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from engine.data.place import data_path
 from engine.data.read import read_rows
 from engine.data.rows import AnyRow, PairRow, Row, TextRow, VoteRow
 from engine.protocol.errors import EngineError, fault
@@ -20,6 +23,7 @@ WANTED: dict[Objective, tuple[type, ...]] = {
     "dpo": (PairRow,),
     "orpo": (PairRow,),
     "kto": (VoteRow, PairRow),
+    "grpo": (Row,),
 }
 _HOLDS = {
     "chats": ("chats", "choose `chat` as what is learnt"),
@@ -33,12 +37,14 @@ _NEEDS: dict[Objective, str] = {
     "dpo": "a prompt with a chosen and a rejected answer in each row",
     "orpo": "a prompt with a chosen and a rejected answer in each row",
     "kto": "answers with a label, good or bad",
+    "grpo": "questions, with answers where the reward compares with them",
 }
 
 
 def objectives_for(kind: type) -> tuple[Objective, ...]:
     """What can be learnt from rows of this type."""
-    return tuple(objective for objective, kinds in WANTED.items() if kind in kinds)
+    # What grpo learns is in its reward, which no data names.
+    return tuple(name for name, kinds in WANTED.items() if kind in kinds and name != "grpo")
 
 
 def fitting(row: AnyRow, objective: Objective) -> tuple[AnyRow, ...]:
@@ -58,6 +64,20 @@ def rows_for(spec: TrainSpec, path: Path) -> list[AnyRow]:
     the file holds another kind, `data_empty` when too few are left.
     """
     return _wanted(spec, path, None)
+
+
+def held_rows(spec: TrainSpec) -> list[AnyRow]:
+    """The rows of the spec's evaluation data, all of them; raises as `rows_for` does."""
+    return rows_for(_tested(spec), data_path(spec.eval_data))
+
+
+def require_held(spec: TrainSpec) -> None:
+    """Raise what `held_rows` would raise, after reading no more than it takes to know."""
+    require_rows(_tested(spec), data_path(spec.eval_data))
+
+
+def _tested(spec: TrainSpec) -> TrainSpec:
+    return replace(spec, limit=0, eval_fraction=0.0)
 
 
 def require_rows(spec: TrainSpec, path: Path) -> None:

@@ -160,6 +160,8 @@ def check_method(spec: TrainSpec) -> None:
             ) from error
 
 
+DEVICE = re.compile(r"(auto|cpu|mps|cuda(:\d{1,3})?)?")
+"""Names of devices; whether one exists here is known where torch is."""
 TARGETS = ("attention", "mlp", "attention+mlp", "all-linear")
 """Names of groups of layers; anything else is a pattern."""
 
@@ -209,6 +211,12 @@ def _rules(spec: TrainSpec) -> tuple[tuple[bool, str, str, str], ...]:
             f"packing does not go with {spec.objective}",
             "Its answers are judged one by one, each in a sequence of its own",
             "Leave `packing` out",
+        ),
+        (
+            not DEVICE.fullmatch(spec.device),
+            f"device is {spec.device!r}, which names no device",
+            "",
+            "Set it to cpu, mps, cuda or cuda:1; leave it out for the one with most free memory",
         ),
         (
             spec.dtype not in ("", "float32", "bfloat16"),

@@ -19,6 +19,8 @@ from engine.protocol.errors import EngineError, fault
 NAME_LIMIT = 60
 DIGITS = 12
 """Of a version: the start of the SHA-256 of a file's bytes."""
+KEPT = 5
+"""Versions of a file that stay beside it."""
 PAGE = 500_000
 """Bytes of pairs in one answer at most."""
 
@@ -83,8 +85,21 @@ def keep(path: Path, content: bytes, rows: int) -> SavedRows:
         old = _bytes(path)
         if old != content:
             _write(path.with_name(f"{path.stem}.{version(old)}.jsonl"), old)
+            _forget_old(path)
     _write(path, content)
     return SavedRows(str(path), rows, version(content))
+
+
+def _forget_old(path: Path) -> None:
+    """Delete what was replaced, but for the last KEPT: a file is saved while it is typed."""
+    older = re.compile(re.escape(path.stem) + rf"\.[0-9a-f]{{{DIGITS}}}\.jsonl")
+    try:
+        found = [each for each in path.parent.iterdir() if older.fullmatch(each.name)]
+        found.sort(key=lambda each: each.stat().st_mtime_ns, reverse=True)
+        for each in found[KEPT:]:
+            each.unlink()
+    except OSError:  # they only take room
+        return
 
 
 def version(content: bytes) -> str:

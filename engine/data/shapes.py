@@ -20,7 +20,6 @@ LABELS: dict[str, bool] = {
     "true": True, "1": True, "good": True, "yes": True, "desirable": True, "up": True,
     "false": False, "0": False, "bad": False, "no": False, "undesirable": False, "down": False,
 }  # fmt: skip
-KINDS: dict[type, str] = {}
 FORMS = ("messages", "prompt and answer", "alpaca", "sharegpt", "preference", "kto", "text")
 
 

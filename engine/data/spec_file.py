@@ -48,8 +48,6 @@ def checked(spec: TrainSpec) -> TrainSpec:
                 f"{key} is {value}, and must lie between {low:g} and {high:g}",
                 remedy=f"Change `{key}`; leave it out for the default {getattr(DEFAULTS, key):g}",
             )
-    if not spec.steps and not spec.epochs:
-        raise fault("spec_wrong", "Both steps and epochs are 0", remedy="Set one of them")
     check_method(spec)
     return spec
 

@@ -42,6 +42,7 @@ from engine.protocol.data import (
     ReadRows,
     SavedRows,
     SaveRows,
+    StopData,
 )
 from engine.protocol.endpoints import (
     AddEndpoint,
@@ -81,7 +82,18 @@ from engine.protocol.inspect import (
     TokenCount,
     TokenFact,
 )
+from engine.protocol.outward import HarnessScore, HarnessScores, StartHarness, Tracked, TrackRun
 from engine.protocol.pictures import Preview, PutImage, ReadImage, Upload
+from engine.protocol.race import (
+    PauseRace,
+    RaceInfo,
+    RaceRow,
+    RaceTable,
+    ReadRace,
+    ResumeRace,
+    StartRace,
+    StopRace,
+)
 from engine.protocol.report import BeforeAfter, Habits, RunReport, RunSample
 from engine.protocol.running import (
     ChangeRun,
@@ -149,6 +161,7 @@ __all__ = [
     "MaskToken",
     "MaskPreview",
     "FetchData",
+    "StopData",
     "DataPreview",
     "AppendRows",
     "AdapterList",
@@ -250,6 +263,14 @@ __all__ = [
     "RemoveEndpoint",
     "Rerun",
     "RerunRun",
+    "PauseRace",
+    "RaceInfo",
+    "RaceRow",
+    "RaceTable",
+    "ReadRace",
+    "ResumeRace",
+    "StartRace",
+    "StopRace",
     "ResumeRun",
     "Row",
     "RowAnswer",
@@ -277,6 +298,11 @@ __all__ = [
     "Score",
     "StartBake",
     "StartEvaluation",
+    "HarnessScore",
+    "HarnessScores",
+    "StartHarness",
+    "TrackRun",
+    "Tracked",
     "StopBatch",
     "StopBake",
     "StopEvaluation",
@@ -633,6 +659,7 @@ AnyCommand = (
     | AppendRows
     | ReadRows
     | FetchData
+    | StopData
     | EstimateRun
     | StartRun
     | ListRuns
@@ -646,6 +673,11 @@ AnyCommand = (
     | ChangeRun
     | DuplicateRun
     | RerunRun
+    | StartRace
+    | ReadRace
+    | PauseRace
+    | ResumeRace
+    | StopRace
     | ListCheckpoints
     | PruneRuns
     | ListAdapters
@@ -682,6 +714,8 @@ AnyCommand = (
     | StopBatch
     | StartEvaluation
     | StopEvaluation
+    | StartHarness
+    | TrackRun
     | StartBake
     | StopBake
     | ReadHealth

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from engine.protocol.command import Command
+from engine.protocol.command import Command, Done
 from engine.protocol.runs import DatasetReport
 from engine.protocol.training import Objective, TrainSpec
 
@@ -31,6 +31,8 @@ class CheckData(Command, frozen=True, tag=True):
     """A dataset that is held out: rows with the same prompt are named."""
     limit: int = 0
     """Rows that are read at most; 0 is all."""
+    job: str = ""
+    """Names it in DataMoved and for StopData; empty tells nothing."""
 
 
 class MaskToken(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -181,3 +183,12 @@ class FetchData(Command, frozen=True, tag=True):
     Result: ClassVar[type] = DataPreview
     data: str
     limit: int = 1000
+    job: str = ""
+    """Names it in DataMoved and for StopData; empty tells nothing."""
+
+
+class StopData(Command, frozen=True, tag=True):
+    """End a check or a fetch, which is then answered with EngineError `cancelled`."""
+
+    Result: ClassVar[type] = Done
+    job: str

@@ -20,8 +20,8 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     rows: int
     """Those that count."""
-    value: float
-    """Share of right rows, 0 to 1; of `perplexity` the perplexity of the answers' tokens."""
+    value: float | None
+    """Share of right rows, 0 to 1; of `perplexity` that of the answers' tokens. None where no row counts."""
     error: float | None = None
     """Standard error of `value`; None for a single row."""
     seconds: float = 0.0

@@ -235,6 +235,18 @@ class EvaluationMoved(Body, frozen=True, tag=True):
         return f"EvaluationMoved/{self.job}"
 
 
+class DataMoved(Body, frozen=True, tag=True):
+    """How many rows a check or a fetch of data has read, of how many where that is known."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+    job: str
+    done: int
+    total: int = 0
+
+    def key(self) -> str:
+        return f"DataMoved/{self.job}"
+
+
 class BakeMoved(Body, frozen=True, tag=True):
     """How many replies under a system prompt are done."""
 
@@ -283,6 +295,7 @@ AnyBody = (
     | AdaptersChanged
     | ExportMoved
     | EvaluationMoved
+    | DataMoved
     | BakeMoved
     | DownloadChanged
     | DownloadProgress

@@ -48,7 +48,8 @@ class RaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
     """Training seconds that each member has; 0: its steps are the budget."""
     scorer: str = ""
-    """A command that says how good an adapter is."""
+    """A command that says how good an adapter is; it is run in `folder`."""
+    folder: str = ""
     created: float = 0.0
     members: tuple[RaceMember, ...] = ()
     cuts: tuple[RaceCut, ...] = ()
@@ -108,6 +109,10 @@ class StartRace(Command, frozen=True, tag=True):
     turn: int = 0
     seconds: float = 0.0
     scorer: str = ""
+    """Split as a shell would, run without one, for each adapter: `CMD ADAPTER_FOLDER BASE_FOLDER`. The last
+    word that it prints is a number."""
+    folder: str = ""
+    """Where the scorer is run; absolute."""
 
 
 class ReadRace(Command, frozen=True, tag=True):

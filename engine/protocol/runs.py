@@ -130,6 +130,10 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What its health looks like; newest last."""
     idle: bool = False
     """Whether it waits until nobody chats."""
+    rows: int = 0
+    """Of its data that it learns from, those held out not counted; 0 until they are read."""
+    left_out: int = 0
+    """Answers that it does not learn from: longer than its length, or hidden by the model's template."""
 
 
 class AdapterInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -283,7 +287,7 @@ class Estimate(msgspec.Struct, frozen=True, omit_defaults=True):
     changes: tuple[FitChange, ...] = ()
     """Where it does not fit: at most three, the cheapest first."""
     need: int = 0
-    """Bytes at the highest of training and evaluation beside what is loaded, as this machine's runs taught."""
+    """Bytes at the highest of training and evaluation, beside what is loaded, as this machine taught."""
     eval_need: int = 0
     """The same at the longest batch of an evaluation."""
     recomputed: int = 0
@@ -294,3 +298,5 @@ class Estimate(msgspec.Struct, frozen=True, omit_defaults=True):
     error: float = 0.0
     """How far this machine's runs were off the estimate, as a share, over `count` of them."""
     count: int = 0
+    left_out: int = 0
+    """Answers that would not be learnt: longer than the length, or hidden by the model's template."""

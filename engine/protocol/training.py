@@ -9,8 +9,9 @@ import msgspec
 Method = Literal["lora", "rslora", "dora", "pissa", "olora", "eva", "loftq", "full"]
 """How the weights learn. With a `quant` base, lora is QLoRA, dora QDoRA and pissa QPiSSA."""
 METHODS: tuple[Method, ...] = get_args(Method)
-Objective = Literal["chat", "text", "dpo", "orpo", "kto"]
-"""What is learnt: answers of chats, plain text (continued pretraining), or preferences."""
+Objective = Literal["chat", "text", "dpo", "orpo", "kto", "grpo"]
+"""What is learnt: answers of chats, plain text (continued pretraining), preferences, or (grpo, by TRL) what a
+reward finds good."""
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 BaseQuant = Literal["", "nf4", "bnb8"]
 """How a run holds its base: whole, or packed by bitsandbytes in 4 or 8 bits."""
@@ -44,7 +45,8 @@ class TrainSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     """`attention`, `mlp`, `attention+mlp`, or a pattern (re.fullmatch) over the modules' paths."""
     steps: int = 0
     """Optimiser steps; 0 counts them from `epochs`."""
-    epochs: float = 3.0
+    epochs: float = 0.0
+    """Times through the data; 0 goes by its size, more often the fewer rows there are."""
     batch: int = 4
     """Rows of a micro-batch."""
     accumulate: int = 1
@@ -65,6 +67,9 @@ class TrainSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     """LoRA+: the rate of B over the rate of A (arXiv 2402.12354); 0 is 1."""
     beta: float = 0.1
     """Of dpo, orpo (its lambda) and kto."""
+    reward: str = ""
+    """Of grpo: `exact`, `length`, or the path of a Python file with a function reward(prompt, answer), which
+    runs; empty is exact."""
     eval_fraction: float = 0.05
     """Share of the rows held out for evaluation, where `eval_data` names none."""
     eval_data: str = ""

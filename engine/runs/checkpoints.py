@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec.structs import replace
 
-from engine.files import sync_folder, write_atomic
+from engine.files import replacing, sync_folder, write_atomic
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.running import Checkpoint
 
@@ -48,8 +48,6 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     created: float = 0.0
     """Unix time in seconds."""
     eval_loss: float | None = None
-    best: bool = False
-    """Whether no earlier evaluation was better."""
     versions: dict[str, str] = {}
     threads: int = 0
     isa: str = ""
@@ -193,6 +191,19 @@ def leftovers(run: Path) -> list[Path]:
     except OSError:
         return []
     return [path for path in found if path.is_dir() and path.name.startswith(".")]
+
+
+def publish(source: Path, target: Path) -> None:
+    """Copy a PEFT folder, the weights last: a folder without them is not listed. Raises OSError.
+
+    Each file is the old one or the new one, whenever the machine stops.
+    """
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = sorted(source.iterdir(), key=lambda path: (path.suffix == ".safetensors", path.name))
+    for file in files:
+        with open(file, "rb") as old, replacing(target / file.name) as new:
+            shutil.copyfileobj(old, new, _PIECE)
+    sync_folder(target.parent)
 
 
 def remove(folder: Path) -> None:

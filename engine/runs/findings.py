@@ -45,6 +45,18 @@ class Watcher:
         """Evaluations in a row that were worse than the best while the loss fell."""
         self._told = set(told)
 
+    def expect(self, usual: float) -> None:
+        """What a rate usually is here, once the model is known."""
+        self._usual = usual
+        self._low_rate = bool(self._rate and usual and self._rate < usual / 10)
+
+    def waits(self, step: int, usual_s: float, waited_s: float) -> RunFinding | None:
+        """Whether the run stalls, told once."""
+        found = stalled(step, usual_s, waited_s) if usual_s and "stalled" not in self._told else None
+        if found is not None:
+            self._told.add(found.code)
+        return found
+
     def add(self, point: StepPoint) -> tuple[RunFinding, ...]:
         """What is new with this point."""
         if point.loss is None:

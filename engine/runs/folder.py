@@ -121,9 +121,9 @@ def has_adapter(run: str) -> bool:
 
 def discard(run: str) -> None:
     """Move a run to the trash. Raises EngineError `run_unknown` or `run_unwritable`."""
-    _move(folder(run), trash_dir() / run)
     with contextlib.suppress(OSError):
-        os.utime(trash_dir() / run)  # from now on it lies there
+        os.utime(folder(run))  # its days in the trash count from now on, also where a kill comes next
+    _move(folder(run), trash_dir() / run)
 
 
 def restore(run: str) -> RunInfo:

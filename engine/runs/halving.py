@@ -35,7 +35,7 @@ def rungs(settings: int, keep: float) -> list[tuple[float, int]]:
 
 
 def at(evals: Evals, share: float) -> float | None:
-    """The loss of the first evaluation from this share of the budget on; the one before step 1 never counts."""
+    """The first loss from this share of the budget on; the one before step 1 never counts."""
     return next((loss for place, loss in evals if place >= share and place > 0), None)
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.files import sync_folder
 from engine.protocol.running import Prunable, Pruned
 from engine.protocol.runs import RunInfo
 from engine.runs import checkpoints, folder
@@ -39,8 +37,8 @@ def prunable(runs: Iterable[RunInfo]) -> tuple[Prunable, ...]:
     """What nothing needs. A run that is done keeps its best checkpoint, another one its newest too."""
     found: list[Prunable] = []
     for info in runs:
-        if info.state == "running":
-            continue
+        if info.state == "running" or (info.state == "paused" and info.pause != "park"):
+            continue  # it holds its memory, and may write a checkpoint this moment
         place = folder.folder(info.id)
         done = info.state == "done"
         why = "The run is done" if done else "Newer ones are kept"
@@ -69,21 +67,12 @@ def prune(runs: Iterable[RunInfo], *, dry_run: bool) -> Pruned:
 def adopt(run: str) -> bool:
     """Make the adapter of a parked run's newest checkpoint the run's own; whether it has one then."""
     place = folder.folder(run)
-    target = place / folder.ADAPTER
     found, _ = checkpoints.newest(place)
     source = None if found is None else found / checkpoints.ADAPTER
     if source is None or not (source / checkpoints.WEIGHTS).is_file():
         return folder.has_adapter(run)
-    fresh, old = place / ".adapter.new", place / ".adapter.old"
     try:
-        for path in (fresh, old):
-            shutil.rmtree(path, ignore_errors=True)
-        shutil.copytree(source, fresh)
-        if target.exists():
-            os.rename(target, old)
-        os.rename(fresh, target)
-        sync_folder(place)
-        shutil.rmtree(old, ignore_errors=True)
+        checkpoints.publish(source, place / folder.ADAPTER)
     except OSError as error:
         logger.warning("the adapter of %s could not be taken from its checkpoint: %s", run, error)
     return folder.has_adapter(run)

@@ -16,6 +16,7 @@ from engine.runs.findings import Watcher
 from engine.runs.log import LogWriter
 from engine.runs.pace import Pace
 from engine.runs.peak import PeakWatch
+from engine.training import Foreseen
 
 
 class Sized(msgspec.Struct, frozen=True):
@@ -30,7 +31,7 @@ class Saved(msgspec.Struct, frozen=True):
     step: int
 
 
-Piece = StepPoint | PhaseMark | RunFinding | Sized | Saved
+Piece = StepPoint | PhaseMark | RunFinding | Sized | Saved | Foreseen
 
 
 class LiveRun:
@@ -51,6 +52,8 @@ class LiveRun:
         """Whether it was parked because the engine ends."""
         self.again = False
         """Whether it queues up once it is parked."""
+        self.shares = 1
+        """Runs that take turns on the training thread, this one among them."""
         self.changed = asyncio.Event()
         self.flushing = asyncio.Lock()
         self.writer = LogWriter(log)
@@ -58,6 +61,8 @@ class LiveRun:
         self._pace = Pace()
         known = [finding.code for finding in info.findings]
         self._watcher = Watcher(info.spec.rate, told=known)
+        self._stepped = time.monotonic()
+        """When the last step ended, or another phase began."""
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._pieces: list[Piece] = []
@@ -67,15 +72,20 @@ class LiveRun:
     def sized(self, steps: int) -> None:
         self._hand_over(Sized(steps))
 
+    def foreseen(self, found: Foreseen) -> None:
+        self._hand_over(found)
+
     def phase(self, phase: Phase, step: int = 0) -> PhaseMark:
         resident, peak = self.peak.turn()
         mark = PhaseMark(phase, time.time(), step, memory=resident, peak=peak)
+        self._stepped = time.monotonic()
         self.writer.mark(mark)
         self._hand_over(mark)
         return mark
 
     def point(self, point: StepPoint) -> None:
         point = replace(point, at=point.at or time.time(), memory=point.memory or self.peak.look())
+        self._stepped = time.monotonic()
         self.writer.point(point)
         self._hand_over(point)
         for finding in self._watcher.add(point):
@@ -140,6 +150,8 @@ class LiveRun:
             return replace(self.info, steps=piece.steps, peak=peak)
         if isinstance(piece, Saved):
             return replace(self.info, peak=peak)
+        if isinstance(piece, Foreseen):
+            return replace(known(self.info, piece), peak=peak)
         if isinstance(piece, PhaseMark):
             return replace(self._as_it_stands(piece), phase=piece.phase, peak=peak)
         if isinstance(piece, RunFinding):
@@ -151,7 +163,7 @@ class LiveRun:
             self.info,
             step=piece.step,
             loss=piece.loss,
-            eta_s=self._pace.eta_s(piece.step, self.info.steps),
+            eta_s=self._eta_s(piece.step),
             tokens_per_s=self._pace.tokens_per_s,
             peak=peak,
             epoch=piece.epoch or self.info.epoch,
@@ -160,15 +172,38 @@ class LiveRun:
             rate=piece.rate,
         )
 
+    def _eta_s(self, step: int) -> float | None:
+        left = self._pace.eta_s(step, self.info.steps)
+        return None if left is None else left * self.shares
+
     def _as_it_stands(self, mark: PhaseMark) -> RunInfo:
         if mark.phase == "paused":
             return replace(self.info, state="paused", pause=self.pause_mode or "hold", eta_s=None)
         return replace(self.info, state="running", pause="")
 
+    def expect(self, rate: float) -> None:
+        """What the rate of such a run usually is; findings are made by it from now on."""
+        self._watcher.expect(rate)
+
+    def look(self) -> None:
+        """Tell once where no step comes any more. Called now and then."""
+        if self.info.state == "running" and self.info.phase == "train" and not self.pausing.is_set():
+            waited = time.monotonic() - self._stepped
+            finding = self._watcher.waits(self.info.step, self._pace.step_s, waited)
+            if finding is not None:
+                self.found(finding)
+
     def close(self) -> None:
         """Let go of the log and end the memory watch."""
         self.peak.stop()
         self.writer.close()
+
+
+def known(info: RunInfo, found: Foreseen) -> RunInfo:
+    """With what is foreseen in it; what is None stays as it was."""
+    told = {name: value for name, value in msgspec.structs.asdict(found).items() if value is not None}
+    left = told.pop("left_s", info.eta_s)
+    return replace(info, eta_s=left, **told)
 
 
 def tested(info: RunInfo, point: StepPoint) -> RunInfo:

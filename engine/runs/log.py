@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,11 +63,13 @@ class Stretch(msgspec.Struct, frozen=True):
 
 
 class LogWriter:
-    """Appends to a log. Used by one thread at a time. Raises EngineError `disk_full` or `run_unwritable`."""
+    """Appends to a log, from any thread. Raises EngineError `disk_full` or `run_unwritable`."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file, mode 0600; what a killed writer left of a last line is cut off."""
         self._path = path
+        self._lock = threading.Lock()
+        """A person's new name comes from another thread than the steps."""
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._size = _whole(self._file)
@@ -98,25 +101,30 @@ class LogWriter:
     def sync(self) -> None:
         """Bring all of it to the disk."""
         try:
-            os.fsync(self._file)
+            with self._lock:
+                os.fsync(self._file)
         except OSError as error:
             raise unwritten("the run's log", self._path, error) from error
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        os.close(self._file)
+        """What comes later is refused: the descriptor may be another file's by then."""
+        with self._lock:
+            os.close(self._file)
+            self._file = -1
 
     def _append(self, line: Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
-        try:
-            done = 0
-            while done < len(data):  # a disk that runs full takes a part first
-                done += os.pwrite(self._file, data[done:], self._size + done)
-        except OSError as error:
-            with contextlib.suppress(OSError):  # half a line is passed over, and written over
-                os.ftruncate(self._file, self._size)
-            raise unwritten("the run's log", self._path, error) from error
-        self._size += len(data)
+        with self._lock:
+            try:
+                done = 0
+                while done < len(data):  # a disk that runs full takes a part first
+                    done += os.pwrite(self._file, data[done:], self._size + done)
+            except OSError as error:
+                with contextlib.suppress(OSError):  # half a line is passed over, and written over
+                    os.ftruncate(self._file, self._size)
+                raise unwritten("the run's log", self._path, error) from error
+            self._size += len(data)
 
 
 def lines(path: Path, damaged: list[int] | None = None) -> Iterator[Line]:
@@ -139,12 +147,14 @@ def read(path: Path, since: int = 0, limit: int = PAGE) -> Stretch:
     steps: dict[int, dict[bool, StepPoint]] = {}
     marks: list[PhaseMark] = []
     samples: dict[tuple[int, str], RunSample] = {}
-    resumed = 0
+    resumed, most = 0, max(1, min(limit, PAGE))
     for line in lines(path, damaged):
         if line.mark is not None and line.mark.step >= since:
             marks.append(line.mark)
-        if line.point is not None and line.point.step >= since:
-            steps.setdefault(line.point.step, {})[line.point.eval_loss is None] = line.point
+        point = line.point
+        # One step more than the page has tells that more follow; the last one held is the highest.
+        if point is not None and point.step >= since and _in_reach(steps, point.step, most):
+            steps.setdefault(point.step, {})[point.eval_loss is None] = point
         if line.sample is not None and line.sample.step >= since:
             samples[line.sample.step, line.sample.prompt] = line.sample
         if line.run is not None and len(line.run.resumed) > resumed:
@@ -154,7 +164,7 @@ def read(path: Path, since: int = 0, limit: int = PAGE) -> Stretch:
             samples = {key: each for key, each in samples.items() if key[0] <= line.run.resumed[-1]}
     points: list[StepPoint] = []
     for step in sorted(steps):
-        if len(points) >= max(1, min(limit, PAGE)):
+        if len(points) >= most:
             # A mark of the next step stands before its point, and comes with it.
             marks = [mark for mark in marks if mark.step <= points[-1].step]
             told = _newest(samples, points[-1].step)
@@ -162,6 +172,11 @@ def read(path: Path, since: int = 0, limit: int = PAGE) -> Stretch:
         points += steps[step].values()
     told = _newest(samples)
     return Stretch(tuple(points), tuple(marks), damaged=tuple(damaged), samples=told)
+
+
+def _in_reach(steps: dict[int, dict[bool, StepPoint]], step: int, most: int) -> bool:
+    """Whether a step may be on the page: those far behind it are not held. Steps come in order."""
+    return len(steps) <= most or step in steps or step < next(reversed(steps))
 
 
 def _newest(samples: dict[tuple[int, str], RunSample], last: int | None = None) -> tuple[RunSample, ...]:

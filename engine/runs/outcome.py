@@ -37,6 +37,11 @@ def finished(live: LiveRun, outcome: RunOutcome) -> RunInfo:
     return replace(info, state="done", ended=time.time())
 
 
+def called(info: RunInfo, known: RunInfo) -> RunInfo:
+    """With the name, the tags and the note that a person gave it last."""
+    return replace(info, name=known.name, tags=known.tags, note=known.note)
+
+
 def parked(info: RunInfo, *, again: bool = False) -> RunInfo:
     """Everything of it is on disk; `again`: it waits in the queue, and not for a person."""
     if again:
@@ -51,7 +56,7 @@ def stopped(info: RunInfo) -> RunInfo:
 
 def needs_room(info: RunInfo, error: ErrorInfo) -> RunInfo:
     """Parked because the disk is full; a person has to make room."""
-    told = replace(error, remedy="Free some space, then resume the run: it goes on from its last checkpoint")
+    told = replace(error, remedy="Free some space: the run then goes on by itself from its last checkpoint")
     return replace(info, state="paused", pause="park", error=told)
 
 

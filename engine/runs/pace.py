@@ -38,5 +38,9 @@ class Pace:
         """Seconds left; None before the first step."""
         if not self._steps or steps < step:
             return None
-        mean = sum(point.seconds for point in self._steps) / len(self._steps)
-        return mean * (steps - step)
+        return self.step_s * (steps - step)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of a step; 0 before the first one."""
+        return sum(point.seconds for point in self._steps) / len(self._steps) if self._steps else 0.0

@@ -59,11 +59,15 @@ def trainable(model: ModelInfo, objective: Objective = "chat") -> ModelInfo:
     return model
 
 
-def settled(spec: TrainSpec, model: ModelInfo, path: Path) -> TrainSpec:
-    """The spec as it is stored, nothing left open: the model's id, a whole path, a name, alpha, rate."""
+def settled(spec: TrainSpec, model: ModelInfo, path: Path, held: Path | None = None) -> TrainSpec:
+    """The spec as it is stored, nothing left open: the model's id, whole paths, a name, alpha, rate.
+
+    `path`: of its data; `held`: of its evaluation data, where it names some.
+    """
     data = spec.data if spec.data.startswith(PREFIX) else str(path)
+    tested = spec.eval_data if held is None or spec.eval_data.startswith(PREFIX) else str(held)
     name = " ".join(spec.name.split())[:NAME_LIMIT]
-    return filled(replace(spec, model=model.id, data=data, name=name), model)
+    return filled(replace(spec, model=model.id, data=data, eval_data=tested, name=name), model)
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.files import write_atomic
 from engine.lanes import Lane
+from engine.protocol.errors import EngineError
 from engine.runs.folder import runs_dir
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,11 @@ class RunQueue:
         self._order.insert(place - 1 if place > 0 else len(self._order), run)
         await self._store()
 
+    async def put_all(self, runs: Iterable[str]) -> None:
+        """Let several wait at the end; nobody sees some of them without the others."""
+        self._order += [run for run in runs if run not in self._order]
+        await self._store()
+
     async def take(self, run: str) -> None:
         """A run waits no more."""
         if run in self._order:
@@ -72,7 +78,7 @@ class RunQueue:
     async def _store(self) -> None:
         try:
             await self._disk.run(_save, tuple(self._order))
-        except OSError as error:
+        except (OSError, EngineError) as error:  # the folder itself may be gone
             logger.warning("the order of the queue could not be stored: %s", error)
         self._tell()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from engine.files import write_atomic
-from engine.protocol.errors import fault
+from engine.protocol.errors import EngineError, fault
 from engine.protocol.race import RaceInfo
 from engine.runs.faults import unwritten
 from engine.runs.folder import runs_dir
@@ -63,7 +63,7 @@ def _folder() -> Path:
     return path
 
 
-def unknown(group: str) -> Exception:
+def unknown(group: str) -> EngineError:
     """The EngineError for a race that is not there."""
     return fault(
         "race_unknown",

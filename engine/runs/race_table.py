@@ -1,9 +1,9 @@
 """What came of a race, by setting. Pure.
 
-The rule of the verdicts: a setting is `within noise` of the best one when their mean eval losses differ by less
-than the pooled standard deviation over their seeds, sqrt((s1² + s2²) / 2). That takes two seeds of each: with
-fewer the verdict is `one seed`, since nothing is known of the noise. Settings that were stopped had a smaller
-budget, so they are not compared.
+The rule of the verdicts: a setting is `within noise` of the best one when their mean eval losses differ by
+less than the pooled standard deviation over their seeds, sqrt((s1² + s2²) / 2). That takes two seeds of each:
+with fewer the verdict is `one seed`, since nothing is known of the noise. Settings that were stopped had a
+smaller budget, so they are not compared.
 """
 
 from __future__ import annotations
@@ -49,9 +49,7 @@ def noise(one: float, other: float) -> float:
     return math.sqrt((one * one + other * other) / 2)
 
 
-def _row(
-    setting: str, found: Sequence[RunInfo], race: RaceInfo, measured: Mapping[str, Measured]
-) -> RaceRow:
+def _row(setting: str, found: Sequence[RunInfo], race: RaceInfo, measured: Mapping[str, Measured]) -> RaceRow:
     facts = [measured.get(info.id, Measured()) for info in found]
     loss, spread = _mean([info.eval_loss for info in found])
     told = [race.scores[info.id] for info in found if info.id in race.scores]

@@ -15,6 +15,7 @@ from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import RunInfo, TrainSpec
 from engine.protocol.specs import ModelInfo
 from engine.runs import checkpoints, folder, housekeeping, outcome
+from engine.runs.naming import name_result
 from engine.runs.prepare import NAME_LIMIT, data_hash, versions
 from engine.runs.recover import record
 from engine.runs.runner import Runner
@@ -42,8 +43,8 @@ class Steering:
     async def pause(self, command: c.PauseRun) -> RunInfo:
         """Stand still after the present step; a queued run is held back."""
         info = self._book.find(command.run)
-        live = self._runner.work.live
-        if live is not None and live.info.id == info.id:
+        live = self._runner.live(info.id)
+        if live is not None:
             live.pause(command.mode or "hold")
             return live.info
         if info.state == "paused":
@@ -58,8 +59,8 @@ class Steering:
     async def resume(self, command: c.ResumeRun) -> RunInfo:
         """Go on, at once or from the newest checkpoint."""
         info = self._book.find(command.run)
-        live = self._runner.work.live
-        if live is not None and live.info.id == info.id:
+        live = self._runner.live(info.id)
+        if live is not None:
             live.resume()
             return live.info
         if info.state not in ("paused", "stopped", "failed"):
@@ -82,13 +83,12 @@ class Steering:
     async def now(self, command: c.RunNow) -> RunInfo:
         """Start it next, and park the run that trains."""
         info = self._book.find(command.run)
-        if info.state == "paused" and self._runner.work.live is None:
+        if info.state == "paused" and not self._runner.lives:
             info = await self.resume(c.ResumeRun(info.id))
         info = self._waiting(info.id)
         self._runner.hurry(info.id)
         await self._queue.put(info.id, 1)
-        live = self._runner.work.live
-        if live is not None:
+        for live in self._runner.lives:
             live.pause("park", again=True)
         return self._book.find(info.id)
 
@@ -104,13 +104,16 @@ class Steering:
         """Set what is not None."""
         info = self._book.find(command.run)
         changes = _told(command)
-        live = self._runner.work.live
-        if live is not None and live.info.id == info.id:
-            await self._runner.work.change(live, replace(live.info, **changes))
+        live = self._runner.live(info.id)
+        if live is not None:
+            await self._runner.work.change(live, lambda now: replace(now, **changes))
             return live.info
         info = replace(info, **changes)
         await self._disk.run(record, info)
         self._book.tell(info)
+        if "name" in changes:
+            await self._disk.run(name_result, info)
+            await self._runner.adapters.refresh()
         return info
 
     # --- again ------------------------------------------------------------------------------

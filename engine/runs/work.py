@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from engine.bus import Bus
 from engine.data.place import data_path
-from engine.data.spec_file import load_spec
+from engine.data.spec_file import filled, load_spec
 from engine.lanes import Lane
 from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.protocol.events import RunMarked, RunStepped
@@ -25,24 +25,41 @@ from engine.runs.housekeeping import adopt
 from engine.runs.live import LiveRun, Piece, Saved
 from engine.runs.prepare import data_hash
 from engine.runs.recover import as_logged
+from engine.runs.tracking import Trackers
 from engine.shelf import Shelf
-from engine.training import RunJob, RunOutcome
+from engine.training import RunJob, RunOutcome, Trainer
 
 log = logging.getLogger(__name__)
+Train = Callable[[Trainer, RunJob, LiveRun], Awaitable[RunOutcome | None]]
+"""Trains a job in the training thread; None when it was stopped or parked before it began."""
 FLUSH_SECONDS = 0.1
 """Between two flushes of a run's events; of the steps between them the newest is told, all are in the log."""
+
+LOOK_SECONDS = 15.0
+"""Between two looks whether a run in which nothing happens stands still."""
 
 
 class Work:
     """Trains one run at a time. Used from the loop's thread."""
 
-    def __init__(self, bus: Bus, shelf: Shelf, book: RunBook, training: Lane, disk: Lane, data: Lane) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        shelf: Shelf,
+        book: RunBook,
+        training: Lane,
+        disk: Lane,
+        data: Lane,
+        train: Train | None = None,
+    ) -> None:
+        """`train`: how the training thread is used; None is for the whole run at once."""
         self._bus = bus
         self._shelf = shelf
         self._book = book
         self._training = training
         self._disk = disk
         self._data = data
+        self._train_it = train or self._at_once
         self.live: LiveRun | None = None
         self.saved: Callable[[], Awaitable[None]] = _nothing
         """Told when a checkpoint was saved, or the run stands still."""
@@ -53,22 +70,35 @@ class Work:
             live = self.live = LiveRun(info, folder.log_path(info.id))
         except EngineError as error:
             return await self._failed(info, error.info)
+        trackers, ended = Trackers(live), info
         try:
-            return await self._train(live)
+            await trackers.start()
+            ended = await self._train(live)
         except EngineError as error:
-            return await self._failed(live.info, error.info)
+            ended = await self._failed(live.info, error.info)
         except Exception as error:  # the edge of the training thread: this run fails, the next one goes on
             log.exception("a run failed")
-            return await self._failed(live.info, outcome.unforeseen(error))
+            ended = await self._failed(live.info, outcome.unforeseen(error))
         finally:
             self.live = None
+            trackers.end(ended.state)
             live.close()
+        return ended
 
-    async def change(self, live: LiveRun, info: RunInfo) -> None:
-        """A change of state: in the log, then told."""
-        await self._disk.run(live.writer.run, info)
-        live.info = info
-        await self._book.save_and_tell(info)
+    def beside(self, train: Train) -> Work:
+        """Another one that trains by `train`, for a run that goes at the same time."""
+        lanes = (self._training, self._disk, self._data)
+        made = Work(self._bus, self._shelf, self._book, *lanes, train)
+        made.saved = self.saved
+        return made
+
+    async def change(self, live: LiveRun, made: Callable[[RunInfo], RunInfo]) -> None:
+        """What `made` makes of the run as it stands: in the log, then told."""
+        async with live.flushing:  # a step or a pause that comes meanwhile is told after it
+            info = made(live.info)
+            await self._disk.run(live.writer.run, info)
+            live.info = info
+            await self._book.save_and_tell(info)
 
     # --- from top to bottom -----------------------------------------------------------------
 
@@ -95,14 +125,18 @@ class Work:
         path = await self._disk.run(data_path, live.info.spec.data)
         bytes_now = await self._data.run(data_hash, path)  # they may have changed in the queue
         start = await self._data.run(_start, live.info, bytes_now)
-        await self.change(live, start.info)
+        await self.change(live, lambda now: outcome.called(start.info, self._book.find(now.id)))
         model = await self._loaded(live)
         if model is None:
             return None
         live.info = replace(live.info, device=live.info.spec.device or model.device)
+        live.expect(filled(replace(live.info.spec, rate=0.0), model).rate)
         place = str(folder.folder(live.info.id))
         job = RunJob(live.info.id, place, live.info.spec, model, str(path), start.checkpoint)
         trainer = (await self._shelf.backend).trainer
+        return await self._train_it(trainer, job, live)
+
+    async def _at_once(self, trainer: Trainer, job: RunJob, live: LiveRun) -> RunOutcome | None:
         return await self._training.run(partial(trainer.train, job, live, save_on_stop=live.save_on_stop))
 
     async def _loaded(self, live: LiveRun) -> ModelInfo | None:
@@ -132,7 +166,12 @@ class Work:
 
     async def _flush_often(self, live: LiveRun) -> None:
         while True:
-            await live.changed.wait()
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):  # wait_for may pass over a cancel
+                    await live.changed.wait()
+            except TimeoutError:
+                live.look()
+                continue
             # Shielded: what was taken is told.
             await asyncio.shield(asyncio.ensure_future(self._flush(live)))
             await asyncio.sleep(FLUSH_SECONDS)

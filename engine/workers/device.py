@@ -47,6 +47,14 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+def device_words(device: torch.device) -> str:
+    """`cpu`, `mps`, or `cuda:1 (its name)`."""
+    if device.type != "cuda":
+        return device.type
+    place = torch.cuda.current_device() if device.index is None else device.index
+    return f"cuda:{place} ({torch.cuda.get_device_name(place)})"
+
+
 def use_threads(parameters: int) -> None:
     """Set how many CPU threads this thread's operations use, for a model of this size.
 

@@ -26,7 +26,6 @@ from engine.workers.loaded import LoadedModel
 from engine.workers.training.base import labeller
 from engine.workers.training.batches import padded
 from engine.workers.training.labels import Example
-from engine.workers.training.text import end_of_text
 
 ROWS = 16
 """Sequences of one forward at most."""
@@ -141,12 +140,8 @@ def _costs(model: PreTrainedModel, hidden: Tensor, targets: Tensor) -> Tensor:
 def _example(loaded: LoadedModel, row: ScoreRow, answer: str) -> Example:
     """Raises EngineError where the template hides the answer, or it is longer than the context."""
     info = loaded.info
-    if row.prompt:
-        found = labeller(loaded.vocabulary, info).example((*row.prompt, Said("assistant", answer)))
-    else:
-        tokenizer = loaded.vocabulary.tokenizer
-        ids = [*tokenizer(answer, add_special_tokens=False)["input_ids"], end_of_text(tokenizer)]
-        found = Example(ids, list(ids))
+    labels = labeller(loaded.vocabulary, info)
+    found = labels.example((*row.prompt, Said("assistant", answer))) if row.prompt else labels.text(answer)
     if found is None:
         raise fault("no_labels", "The model's chat template leaves this answer out")
     if info.context and len(found.ids) > info.context:

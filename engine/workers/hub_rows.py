@@ -1,7 +1,7 @@
 """A process of its own that fetches rows of a dataset of the hub into a JSONL file; see engine.hub_data.
 
 Apart from the engine, because it goes online, and because a dataset's reader may take all memory.
-Prints one line of JSON: {"rows": N} or {"code", "detail"}.
+Prints lines of JSON: {"done": N} as it goes on, at last {"rows": N} or {"code", "detail"}.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 
 TEXT_LIMIT = 1 << 20
 """Bytes of a row at most; longer ones are passed over."""
+TOLD = 50
+"""Rows between two lines about them."""
 
 
 def fetch(name: str, config: str, split: str, limit: int, target: Path) -> int:
@@ -41,6 +43,9 @@ def _write(rows: Iterable[Mapping[str, Any]], target: Path) -> int:
             if len(line) <= TEXT_LIMIT:
                 file.write(line.encode("utf-8", "replace").decode() + "\n")
                 count += 1
+                if count % TOLD == 0:
+                    sys.stdout.write(json.dumps({"done": count}) + "\n")
+                    sys.stdout.flush()
         file.flush()
         os.fsync(file.fileno())
     return count

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from msgspec.structs import replace
 from transformers import PretrainedConfig, PreTrainedModel
 
@@ -58,7 +59,7 @@ def load(
     asked = spec.model
     folder = Path(asked.path)
     progress(0.0, "checking the files")
-    device = pick_device()
+    device = torch.device(spec.device) if spec.device else pick_device()
     dtype = pick_dtype(spec.dtype, device)
     config = build_config(checked_config(folder, asked.name), asked.name)
     template = ChatTemplate.load(folder)

@@ -91,26 +91,21 @@ def _chat(backend: object, model: str) -> tuple[list[str], float]:
 def _train(backend: object, info: object, stop: threading.Event, started: threading.Event) -> None:
     from engine.data.shipped import shipped_path
     from engine.data.spec_file import filled
-    from engine.protocol.runs import PhaseMark, StepPoint, TrainSpec
+    from engine.protocol.runs import StepPoint, TrainSpec
     from engine.training import RunJob
+    from tests.support.tiny_run import RecordedRun
 
-    class Sink:
-        stopped = stop
+    def begun(_: RecordedRun, point: StepPoint) -> None:
+        if point.loss is not None:
+            started.set()
 
-        def sized(self, steps: int) -> None: ...
-
-        def phase(self, phase: str, step: int = 0) -> PhaseMark:
-            return PhaseMark(phase, time.time(), step)
-
-        def point(self, point: StepPoint) -> None:
-            if point.loss is not None:
-                started.set()
-
+    sink = RecordedRun(begun)
+    sink.stopped = stop
     data = shipped_path("shipped:pirate")
     spec = filled(TrainSpec(info.id, str(data), steps=100_000, eval_fraction=0.0, eval_every=99_999), info)
     with tempfile.TemporaryDirectory() as folder:
         job = RunJob("bench", folder, spec, info, str(data))
-        backend.trainer.train(job, Sink(), save_on_stop=threading.Event())
+        backend.trainer.train(job, sink, save_on_stop=threading.Event())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.pty_app import PtyApp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(180)]
 
 
 def script(home: Path, name: str, body: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from engine.api import Target, commands, connect, specs
 from tests.support.pty_app import PtyApp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
 THOUGHT = re.compile(r"▸ thought \d+(\.\d+)? s · [\d,]+ tokens")
 
 

@@ -27,6 +27,12 @@ async def newest_run(until_step: int = 0) -> commands.RunPage:
         await client.close()
 
 
+def ticks(lines: list[str]) -> list[int]:
+    """Columns of the ticks below the chart, where a phase begins."""
+    row = next((line for line in lines if "╵" in line), "")
+    return [at for at, cell in enumerate(row) if cell == "╵"]
+
+
 async def test_the_next_screen_shows_the_run_from_its_first_step() -> None:
     with PtyApp(columns=120, lines=40) as app:
         await app.until("thinking on")
@@ -44,9 +50,12 @@ async def test_the_next_screen_shows_the_run_from_its_first_step() -> None:
         assert lock_holder() == engine
         app.press("f3")
         await app.until("── pirate-r16", 30)
-        lines = await app.until(lambda lines: dots(lines) > 20 and "memory" in "\n".join(lines), 30)
-        ticks = next(line for line in lines if "╵" in line)
+        lines = await app.until(
+            lambda lines: dots(lines) > 20 and "memory" in "\n".join(lines) and len(ticks(lines)) > 2,
+            MINUTES,
+            what="the first step, the next ones and an evaluation below the chart",
+        )
         begun = min(at for line in lines for at, cell in enumerate(line) if 0x2800 < ord(cell) < 0x2900)
-        assert begun <= ticks.index("eval") if "eval" in ticks else ticks.count("╵") > 2
-        app.press("o")
+        assert begun <= ticks(lines)[2]
+        app.press("e")
         await app.until("events.jsonl", 10)

@@ -143,6 +143,10 @@ def test_an_end_that_the_template_gives_to_the_next_turn_is_learnt(tmp_path: Pat
     assert example is not None
     assert labels.stops(example)
     assert learnt(labels, example) == "Arr, matey!<|im_end|>"
+    endless = Labeller(labels.tokenizer, ChatTemplate(SHOUT), [])
+    example = endless.example(CHAT)
+    assert example is not None
+    assert not endless.stops(example)  # as a check of the data says
 
 
 def test_an_answer_that_is_too_long_is_left_out_and_counted(tmp_path: Path) -> None:

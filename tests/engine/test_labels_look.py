@@ -75,7 +75,7 @@ def test_each_answer_and_each_side_can_be_looked_at(tmp_path: Path, model: Model
 def test_a_text_is_learnt_whole(tmp_path: Path, model: ModelInfo) -> None:
     shown = seen(written(tmp_path, {"text": "Once upon"}), model, objective="text")
     assert shown.labelled == shown.total
-    assert learnt(shown) == "Once upon<|im_end|>"
+    assert learnt(shown) == "Once upon<|endoftext|>"
 
 
 def test_a_row_that_is_too_long_says_by_how_much(tmp_path: Path, model: ModelInfo) -> None:

@@ -11,13 +11,15 @@ from tests.support.pty_app import ROOT
 LOADED = """
 import sys, threading
 import engine.workers.lean
+import engine.workers.backend
 import torch
 from engine.models.discover import demo_path
 from transformers import AutoModelForCausalLM
 model = AutoModelForCausalLM.from_pretrained(demo_path())
 out = model.generate(torch.tensor([[5, 6, 7]]), max_new_tokens=3, do_sample=False)
 assert out.shape == (1, 6)
-print(*(name for name in ("torch._dynamo", "torch.distributed.tensor") if name in sys.modules))
+heavy = ("torch._dynamo", "torch.distributed.tensor", "peft", "bitsandbytes", "trl", "datasets")
+print(*(name for name in heavy if name in sys.modules))
 import torch._dynamo
 assert torch._dynamo.config and torch.compiler.disable is not engine.workers.lean._undecorated
 """
@@ -40,7 +42,7 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_model_loads_and_writes_without_the_compiler_which_stays_at_hand() -> None:
+def test_a_model_loads_and_writes_without_compiler_and_peft_which_stay_at_hand() -> None:
     done = _python(LOADED)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 

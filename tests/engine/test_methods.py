@@ -22,8 +22,9 @@ from engine.models.discover import discover  # noqa: E402
 from engine.paths import data_dir  # noqa: E402
 from engine.protocol.errors import EngineError  # noqa: E402
 from engine.protocol.training import METHODS, Method, TrainSpec  # noqa: E402
+from engine.workers import device  # noqa: E402
 from engine.workers.adapted import AdaptedModels  # noqa: E402
-from engine.workers.device import fast_bfloat16  # noqa: E402
+from engine.workers.device import pick_dtype  # noqa: E402
 from engine.workers.loaded import LoadedModel  # noqa: E402
 from engine.workers.training.base import Base, check_here, shares_weights  # noqa: E402
 from engine.workers.training.batches import padded  # noqa: E402
@@ -288,6 +289,16 @@ def test_a_state_that_is_not_this_runs_is_refused(base: Base) -> None:
         frozen.load(state)
 
 
+def test_a_state_that_did_not_arrive_is_noticed(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T11: else a run would go on from other weights without a word."""
+    student, _ = new(base)
+    state = {name: tensor + 1 for name, tensor in student.state().items()}
+    monkeypatch.setattr(torch.Tensor, "copy_", lambda self, _: self)
+    with pytest.raises(EngineError) as caught:
+        student.load(state)
+    assert "could not be restored" in caught.value.info.detail
+
+
 @pytest.mark.parametrize("method", ["lora", "dora", "full"])
 def test_the_reference_is_the_base_itself(
     base: Base, taught: dict[Method, Taught], before: torch.Tensor, method: Method
@@ -391,12 +402,24 @@ def test_what_this_machine_cannot_do_is_refused(loaded: LoadedModel) -> None:
     with pytest.raises(EngineError) as caught:
         base_for(loaded, TrainSpec("demo", "d", method="loftq", quant="nf4"))
     assert caught.value.info.code == "method_unsupported"
-    if fast_bfloat16(CPU):
-        check_here(TrainSpec("demo", "d", dtype="bfloat16"), CPU)
-    else:
-        with pytest.raises(EngineError) as caught:
-            check_here(TrainSpec("demo", "d", dtype="bfloat16"), CPU)
-        assert caught.value.info.code == "dtype_unsupported"
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"), [({"avx2"}, torch.float32), ({"avx2", "avx512_bf16"}, torch.bfloat16)]
+)
+def test_a_cpu_computes_in_16_bits_only_where_it_has_them(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], dtype: torch.dtype
+) -> None:
+    """T8: nobody asked for a dtype, or for one that this machine only pretends to have."""
+    monkeypatch.setattr(device, "cpu_flags", lambda: flags)
+    assert pick_dtype("", CPU) == dtype
+    asked = TrainSpec("demo", "d", dtype="bfloat16")
+    if dtype == torch.bfloat16:
+        check_here(asked, CPU)
+        return
+    with pytest.raises(EngineError) as caught:
+        check_here(asked, CPU)
+    assert caught.value.info.code == "dtype_unsupported"
 
 
 def test_fields_that_do_not_go_together_are_refused() -> None:

@@ -206,3 +206,17 @@ def test_a_weak_tune_on_4_bits_is_merged_in_16(loaded: LoadedModel, nf4: Base, t
         torch.testing.assert_close(found, (base.float() + change).bfloat16(), atol=1e-3, rtol=0.01)
         kept = float((found.float() - base.bfloat16().float()).norm() / change.norm())
         assert kept > 0.5
+
+
+def test_a_qpissa_report_compares_with_the_model_as_it_was(loaded: LoadedModel) -> None:
+    """Its packed base lacks what the adapter took over: alone it would be a ruined model."""
+    spec = spec_of("pissa")
+    base = base_for(loaded, spec)
+    student, rows = Student(base, spec), lesson(base)[:2]
+    teach(student, rows, 3, 5e-3)
+    whole = logits(loaded.model, rows)
+    off = [
+        float((logits(network, rows) - whole).square().mean())
+        for network in (student.before(), base.pristine, student.network)
+    ]
+    assert off[0] < 0.5 * min(off[1:]), off

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from engine.models.adapters import describe_adapter
 from engine.models.describe import describe
 from engine.models.discover import demo_path
 from engine.protocol.errors import EngineError
-from engine.protocol.runs import AdapterInfo, PhaseMark, StepPoint, TrainSpec
+from engine.protocol.runs import AdapterInfo, TrainSpec
 from engine.protocol.specs import Quant
 from engine.training import RunJob
 from engine.workers.adapted import AdaptedModels
@@ -30,6 +29,7 @@ from engine.workers.packed import PackedLinear
 from engine.workers.packed_lora import LoraOverPacked, packed_skeleton
 from engine.workers.training.base import own_base
 from tests.support.tiny import tiny_model
+from tests.support.tiny_run import RecordedRun
 
 pytestmark = pytest.mark.engine
 WIDE = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "num_hidden_layers": 2}
@@ -162,25 +162,6 @@ def refusal(loaded: LoadedModel, adapter: AdapterInfo) -> str:
 # --- runs beside a packed chat -------------------------------------------------------------------
 
 
-class Told:
-    """A RunSink that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.stopped = threading.Event()
-        self.phases: list[str] = []
-        self.losses: list[float] = []
-
-    def sized(self, steps: int) -> None: ...
-
-    def phase(self, phase: str, step: int = 0) -> PhaseMark:
-        self.phases.append(phase)
-        return PhaseMark(phase, time.time(), step)
-
-    def point(self, point: StepPoint) -> None:
-        if point.loss is not None:
-            self.losses.append(point.loss)
-
-
 @pytest.mark.parametrize("quant", ["int8", "nf4"])
 def test_a_run_loads_whole_weights_of_its_own_beside_the_packed_chat(tmp_path: Path, quant: Quant) -> None:
     """Packed weights give no gradients, or zeros without a word; every layer must have learnt."""
@@ -198,11 +179,11 @@ def test_a_run_loads_whole_weights_of_its_own_beside_the_packed_chat(tmp_path: P
     data = tmp_path / "data.jsonl"
     data.write_text("\n".join(json.dumps({"messages": row}) for row in rows))
     spec = TrainSpec("demo", str(data), name="arr", rank=2, rate=5e-3, steps=3, batch=4)
-    told, save = Told(), threading.Event()
+    told, save = RecordedRun(), threading.Event()
     save.set()
     job = RunJob("1-arr", str(tmp_path / "run"), spec, info, str(data))
-    outcome = backend.trainer.train(job, told, save_on_stop=save)  # type: ignore[arg-type]
-    assert told.losses[-1] < told.losses[0]
+    outcome = backend.trainer.train(job, told, save_on_stop=save)
+    assert told.losses[3] < told.losses[1]
     tensors = load_file(Path(outcome.adapter) / "adapter_model.safetensors")
     moved = {name: float(tensor.abs().max()) for name, tensor in tensors.items() if "lora_B" in name}
     assert len(moved) == 7 * chatting.config.num_hidden_layers

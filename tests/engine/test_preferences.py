@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("trl")
+if find_spec("trl") is None:
+    pytest.skip("trl is not installed", allow_module_level=True)
 
-from datasets import Dataset  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
@@ -24,7 +25,7 @@ from engine.workers.training.dpo import Dpo  # noqa: E402
 from engine.workers.training.kto import Kto, mismatched  # noqa: E402
 from engine.workers.training.labels import IGNORED, Example, Labeller  # noqa: E402
 from engine.workers.training.logprobs import answer_logprobs  # noqa: E402
-from engine.workers.training.orpo import Orpo  # noqa: E402
+from engine.workers.training.orpo import Orpo, _log1mexp  # noqa: E402
 from engine.workers.training.preference import Pair, Verdict, both  # noqa: E402
 from engine.workers.training.text import PlainText  # noqa: E402
 from tests.support.tiny import tiny_model  # noqa: E402
@@ -160,6 +161,7 @@ def first_batch(trainer: Any) -> dict[str, Any]:
 def test_dpo_has_trls_loss_and_gradients(
     folder: Path, tokenizer: Any, pairs: list[Pair], tmp_path: Path
 ) -> None:
+    from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
     rows = [{"prompt": prompt, "chosen": good, "rejected": bad} for prompt, good, bad in PAIRS]
@@ -192,6 +194,7 @@ def test_dpo_has_trls_loss_and_gradients(
 def test_orpo_has_trls_loss_and_gradients(
     folder: Path, tokenizer: Any, pairs: list[Pair], tmp_path: Path
 ) -> None:
+    from datasets import Dataset
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
     rows = [{"prompt": prompt, "chosen": good, "rejected": bad} for prompt, good, bad in PAIRS]
@@ -219,9 +222,18 @@ def test_orpo_has_trls_loss_and_gradients(
     assert_same(trainer.model, ours / len(pairs), theirs)
 
 
+def test_an_answer_known_by_heart_leaves_orpo_a_finite_slope() -> None:
+    means = torch.tensor([0.0, -1e-9, -0.5, -200.0], requires_grad=True)
+    odds = means - _log1mexp(means)
+    torch.nn.functional.logsigmoid(odds).sum().backward()
+    assert means.grad is not None
+    assert bool(odds.isfinite().all() and means.grad.isfinite().all())
+
+
 def test_kto_has_trls_loss_and_gradients(
     folder: Path, tokenizer: Any, votes: list[Verdict], tmp_path: Path
 ) -> None:
+    from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
     rows = [{"prompt": "hello", "completion": "there", "label": each.good} for each in votes]

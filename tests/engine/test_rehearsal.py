@@ -27,6 +27,7 @@ from engine.workers.training.estimate import (  # noqa: E402
 from engine.workers.training.fitting import changes  # noqa: E402
 from engine.workers.training.rehearsal import Rehearsal, Rehearsed  # noqa: E402
 from engine.workers.training.run import Run  # noqa: E402
+from engine.workers.training.supervised import Supervised  # noqa: E402
 from tests.support.tiny import tiny_model  # noqa: E402
 from tests.support.tiny_run import RecordedRun, TinyRuns, adapter_bytes  # noqa: E402
 
@@ -121,23 +122,52 @@ def test_three_changes_are_told_with_their_cost() -> None:
         assert asked.batch * asked.accumulate == SPEC.batch * SPEC.accumulate
 
 
-def test_a_run_rehearses_its_longest_rows_first(tiny: TinyRuns, tmp_path: Path) -> None:
-    """T16: and its evaluation's, before the first step."""
+Batches = list[tuple[str, list[int]]]
+"""The phase of each batch that is computed, and the length of each of its rows."""
+
+
+def batches_seen(monkeypatch: pytest.MonkeyPatch, sink: RecordedRun) -> Batches:
+    seen: Batches = []
+    summed = Supervised.summed
+
+    def noted(self: Supervised, student: Any, batch: Any) -> Any:
+        seen.append((sink.phases[-1], [example.longest for example in batch]))
+        return summed(self, student, batch)
+
+    monkeypatch.setattr(Supervised, "summed", noted)
+    return seen
+
+
+def test_a_run_rehearses_its_longest_rows_first(
+    tiny: TinyRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T16: in one whole batch, before the first step."""
     sink = RecordedRun()
-    seen: list[list[int]] = []
+    seen = batches_seen(monkeypatch, sink)
     run = Run(tiny.job(tmp_path, steps=1), _base(tiny), sink, tiny.backend._gate)
-    summed = run._objective.summed
-
-    def noted(student: Any, batch: Any) -> Any:
-        seen.append([example.longest for example in batch])
-        return summed(student, batch)
-
-    run._objective.summed = noted  # type: ignore[method-assign]
     run.begin()
-    longest = max(run._feed._lengths)
-    assert sink.phases.index("rehearsal") < sink.phases.index("eval")
-    assert longest in seen[0]
-    assert len(seen[0]) == 2
+    phase, lengths = seen[0]
+    assert phase == "rehearsal"
+    assert sorted(lengths) == sorted(run._feed._lengths)[-2:]
+    run.finish(save=False)
+
+
+def test_the_longest_rows_of_an_evaluation_are_rehearsed_too(
+    tiny: TinyRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T15: and no batch of an evaluation has more rows in it than one of training."""
+    said = ("short", "short too", "long " * 30, "shorter", "brief")
+    rows = [{"prompt": f"Say {place}", "completion": text} for place, text in enumerate(said)]
+    (tmp_path / "held.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    sink = RecordedRun()
+    seen = batches_seen(monkeypatch, sink)
+    job = tiny.job(tmp_path, steps=1, eval_data=str(tmp_path / "held.jsonl"))
+    run = Run(job, _base(tiny), sink, tiny.backend._gate)
+    run.begin()
+    longest = max(example.longest for example in run._held)
+    assert longest > max(run._feed._lengths)
+    assert [phase for phase, lengths in seen if longest in lengths] == ["rehearsal", "eval"]
+    assert [len(lengths) for phase, lengths in seen if phase == "eval"] == [2, 2, 1]
     run.finish(save=False)
 
 

@@ -191,6 +191,38 @@ def test_runs_take_turns_on_one_thread_and_do_not_disturb_each_other(
     assert adapter_bytes(tmp_path / "0") == adapter_bytes(plain[1])
 
 
+def test_a_run_waits_at_its_next_part_while_a_reply_is_generated(
+    runs: TinyRuns, plain: tuple[RecordedRun, Path], tmp_path: Path
+) -> None:
+    """T23: and computes the same as if nobody had chatted."""
+    arrived, told = threading.Event(), []
+
+    class Watched(Gate):
+        def wait(self, stopped: threading.Event) -> float:
+            if not self._free.is_set():
+                arrived.set()
+            return super().wait(stopped)
+
+    gate = Watched()
+    chat = gate.chatting()
+
+    def reply(sink: RecordedRun, point: StepPoint) -> None:
+        told.append(point.step)
+        if point.step == 1 and point.loss is not None:
+            chat.__enter__()
+            threading.Thread(target=end).start()
+
+    def end() -> None:
+        arrived.wait(60)
+        told.append(-1)
+        chat.__exit__(None, None, None)
+
+    sink = RecordedRun(reply)
+    Run(runs.job(tmp_path, **PLAIN), Base.of(runs.backend._models["tiny"]), sink, gate).run(threading.Event())
+    assert told[told.index(1) + 1] == -1
+    assert sink.losses == plain[0].losses
+
+
 def test_a_full_log_is_waited_for(
     runs: TinyRuns, plain: tuple[RecordedRun, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,9 @@ from engine.protocol.runs import StepPoint  # noqa: E402
 from engine.runs import checkpoints  # noqa: E402
 from engine.workers.training import machine  # noqa: E402
 from engine.workers.training.base import Base  # noqa: E402
+from engine.workers.training.course import Course  # noqa: E402
+from engine.workers.training.keeper import Keeper  # noqa: E402
+from engine.workers.training.lesson import step_count  # noqa: E402
 from engine.workers.training.optimiser import adamw, moments, restore  # noqa: E402
 from engine.workers.training.student import Student  # noqa: E402
 from tests.support.tiny import tiny_model  # noqa: E402
@@ -159,6 +163,17 @@ def test_a_smaller_batch_learns_from_the_same_rows(
     assert "in parts of 1 now" in sink.findings[0].title
 
 
+def test_a_smaller_batch_changes_no_number_of_steps(runs: TinyRuns, tmp_path: Path) -> None:
+    """Nine rows are two batches of eight an epoch, and three of four: three epochs stay six steps."""
+    job = runs.job(tmp_path, steps=0, epochs=3.0, batch=4, accumulate=2)
+    course = Course(6, 8, 1, examples=9, seed=0, rate=1e-3, schedule="cosine", warmup=0.0, step=2)
+    unused: Any = None
+    keeper = Keeper(job, RecordedRun(), unused, unused)
+    assert step_count(job.spec, 9) == 5
+    fitted = keeper.fit(course, 5, 9)
+    assert (fitted.steps, fitted.unit, fitted.units) == (6, 8, 1)
+
+
 def test_batches_shrink_to_single_rows_and_then_layers_are_computed_again(
     runs: TinyRuns, tmp_path: Path
 ) -> None:
@@ -168,3 +183,39 @@ def test_batches_shrink_to_single_rows_and_then_layers_are_computed_again(
         seen.append((spec.batch, spec.accumulate, spec.checkpointing))
         spec = smaller(spec)
     assert seen == [(6, 2, "auto"), (3, 4, "auto"), (1, 12, "auto"), (1, 12, "on")]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"method": "pissa", "dropout": 0.0},
+        {"method": "pissa", "quant": "nf4", "dropout": 0.0},
+        {"method": "olora"},
+        {"method": "eva"},
+        {"method": "full", "dropout": 0.0, "rate": 1e-3},
+    ],
+    ids=["pissa", "qpissa", "olora", "eva", "full"],
+)
+def test_every_method_resumes_to_the_bit(runs: TinyRuns, tmp_path: Path, way: dict[str, Any]) -> None:
+    """What a method takes out of the base, or starts from, is there again after a resume."""
+    if "quant" in way:
+        pytest.importorskip("bitsandbytes")
+    short = {"steps": 4, "eval_every": 2, "accumulate": 1, **way}
+    whole, first, second = RecordedRun(), stopping_at(2), RecordedRun()
+    runs.train(tmp_path / "whole", whole, **short)
+    runs.train(tmp_path / "cut", first, **short)
+    newest, _ = checkpoints.newest(tmp_path / "cut")
+    runs.train(tmp_path / "cut", second, newest, **short)
+    assert first.losses | second.losses == whole.losses
+    assert min(second.losses) == 3
+    mended, untouched = (load_file(newest_weights(tmp_path / place)) for place in ("cut", "whole"))
+    assert mended.keys() == untouched.keys()
+    assert all(torch.equal(tensor, untouched[name]) for name, tensor in mended.items())
+    assert second.findings == []
+
+
+def newest_weights(run: Path) -> Path:
+    """Of the newest checkpoint: what a run learns, whatever the adapter is made of."""
+    newest, _ = checkpoints.newest(run)
+    assert newest is not None
+    return newest / "weights.safetensors"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,48 +18,21 @@ from engine.models.adapters import describe_adapter  # noqa: E402
 from engine.models.describe import describe  # noqa: E402
 from engine.models.discover import demo_path  # noqa: E402
 from engine.protocol.errors import EngineError  # noqa: E402
-from engine.protocol.runs import AdapterInfo, PhaseMark, StepPoint, TrainSpec  # noqa: E402
-from engine.protocol.specs import ChatSettings, ModelInfo, Sampling  # noqa: E402
+from engine.protocol.runs import AdapterInfo, StepPoint, TrainSpec  # noqa: E402
+from engine.protocol.specs import ChatSettings, ModelInfo, Part, Sampling  # noqa: E402
 from engine.training import RunJob, RunOutcome  # noqa: E402
 from engine.workers.backend import TorchBackend, create  # noqa: E402
+from engine.workers.device import shares_processor  # noqa: E402
 from engine.workers.training.adapter import skeleton, with_lora  # noqa: E402
 from engine.workers.training.base import Base  # noqa: E402
 from engine.workers.training.batches import padded  # noqa: E402
 from engine.workers.training.labels import IGNORED, Example, Labeller  # noqa: E402
 from engine.workers.training.loss import summed_loss  # noqa: E402
 from tests.support.sink import RecordedReply  # noqa: E402
+from tests.support.tiny_run import RecordedRun  # noqa: E402
 
 pytestmark = pytest.mark.engine
 QUESTION = "What is Qwill?"
-
-
-class RecordedRun:
-    """A RunSink that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.stopped = threading.Event()
-        self.pausing = threading.Event()
-        self.pause_mode = ""
-        self.findings: list[object] = []
-        self.steps = 0
-        self.points: list[StepPoint] = []
-        self.phases: list[str] = []
-
-    def sized(self, steps: int) -> None:
-        self.steps = steps
-
-    def phase(self, phase: str, step: int = 0) -> PhaseMark:
-        self.phases.append(phase)
-        return PhaseMark(phase, time.time(), step)
-
-    def point(self, point: StepPoint) -> None:
-        self.points.append(point)
-
-    def saved(self, step: int, folder: str) -> None:
-        """Checkpoints are looked for on the disk."""
-
-    def found(self, finding: object) -> None:
-        self.findings.append(finding)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +131,23 @@ def test_the_chat_shares_the_weights_and_says_the_same(
     ours = {name: parameter.data_ptr() for name, parameter in pristine.named_parameters()}
     assert {name: parameter.data_ptr() for name, parameter in twin.named_parameters()} == ours
     assert not any("lora" in name for name, _ in pristine.named_modules())
+
+
+def test_a_reply_holds_runs_that_share_its_processor(backend: TorchBackend) -> None:
+    """T23: until its last token; what waits goes on then."""
+    free: list[bool] = []
+
+    class Looking(RecordedReply):
+        def text(self, part: Part, text: str) -> None:
+            super().text(part, text)
+            free.append(backend._gate._free.is_set())
+
+    settings = ChatSettings(think=False, sampling=Sampling(temperature=0, max_tokens=8))
+    backend.reply(ReplySpec("demo", "c", (Turn("user", QUESTION),), settings), Looking())
+    shares = shares_processor(backend._models["demo"].model.device)
+    assert free
+    assert any(free) is not shares
+    assert backend._gate._free.is_set()
 
 
 def test_after_a_chat_every_adapted_layer_gets_a_gradient(backend: TorchBackend, demo: ModelInfo) -> None:

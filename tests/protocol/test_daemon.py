@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,26 @@ async def test_an_engine_that_is_killed_with_a_run_under_way_comes_back_three_ti
     assert "not started again" in caught.value.info.title
     assert not daemon.comes_back()
     assert daemon.lock_holder() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_an_engine_hangs_on_no_pipe_and_on_no_terminal(home: Path) -> None:
+    """T17 and T18: nobody has to read what it says, and a line that is lost takes nothing with it."""
+    client = await connect()
+    pid = client.welcome.snapshot.engine.pid
+    log = os.path.realpath(paths.log_path())
+    assert [os.readlink(f"/proc/{pid}/fd/{number}") for number in (0, 1, 2)] == [os.devnull, log, log]
+    assert os.getsid(pid) not in (os.getsid(0), pid)
+    os.killpg(os.getpgid(pid), signal.SIGHUP)  # its parent's, too
+    ignored = int(proc_status(pid)["SigIgn"], 16), int(proc_status(os.getsid(pid))["SigIgn"], 16)
+    assert all(mask & 1 << signal.SIGHUP - 1 for mask in ignored)
+    assert (await client.request(c.Status())).pid == pid
+    await client.close()
+
+
+def proc_status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 async def test_an_engine_that_was_asked_to_end_does_not_come_back(home: Path) -> None:

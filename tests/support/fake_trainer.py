@@ -29,6 +29,10 @@ class FakeTrainer:
         self.go.set()
         self.at_step: Callable[[RunJob, RunSink, int], None] = lambda job, sink, step: None
         self.estimated: list[str] = []
+        self.turns: list[tuple[str, int]] = []
+        """(name, step before it) of every turn of a race's members."""
+        self.loss: Callable[[RunJob, int], float] = lambda job, step: 1.0
+        """What a member's evaluation says."""
 
     def estimate(self, spec: TrainSpec, model: ModelInfo, data: str) -> Estimate:
         self.estimated.append(f"{spec.model} {data}")
@@ -62,6 +66,10 @@ class FakeTrainer:
         saved = str(folder) if folder.is_dir() else ""
         return RunOutcome(step, saved, loss=2.0 / max(step, 1))
 
+    def member(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> FakeMember:
+        self.jobs.append(job)
+        return FakeMember(self, job, sink, save_on_stop)
+
     def _parks(self, sink: RunSink, step: int) -> bool:
         """Stand still; whether to park."""
         sink.phase("paused", step)
@@ -81,6 +89,47 @@ class FakeTrainer:
         if not place.is_dir():
             saved_checkpoint(Path(job.folder), step, base=job.model.path)
         sink.saved(step, str(place))
+
+
+class FakeMember:
+    """Takes as many steps as it is told to; at each evaluation `FakeTrainer.loss` says how good it is."""
+
+    def __init__(
+        self, trainer: FakeTrainer, job: RunJob, sink: RunSink, save_on_stop: threading.Event
+    ) -> None:
+        self._trainer, self._job, self._sink, self._save = trainer, job, sink, save_on_stop
+        self._step = checkpoints.step_of(Path(job.checkpoint)) if job.checkpoint else 0
+        self._steps = job.spec.steps
+        self._begun = False
+
+    def turn(self, steps: int, *, last: bool = False) -> RunOutcome | None:
+        trainer, job, sink = self._trainer, self._job, self._sink
+        if not self._begun:
+            sink.phase("data")
+            sink.sized(self._steps)
+            self._begun = True
+        if last and not sink.stopped.is_set():
+            self._steps = self._step + 1
+            sink.sized(self._steps)
+        trainer.turns.append((job.spec.name, self._step))
+        for _ in range(steps):
+            if sink.stopped.is_set() or sink.pausing.is_set() or self._step == self._steps:
+                break
+            self._step += 1
+            trainer.at_step(job, sink, self._step)
+            sink.point(StepPoint(self._step, loss=2.0 / self._step, tokens=100, seconds=0.01))
+            if self._step % SAVE_EVERY == 0 or self._step == self._steps:
+                sink.point(StepPoint(self._step, eval_loss=trainer.loss(job, self._step)))
+                trainer._save(Path(job.folder) / "adapter", job)
+                trainer._checkpoint(job, sink, self._step)
+        if sink.pausing.is_set() and not sink.stopped.is_set():
+            trainer._checkpoint(job, sink, self._step)
+            return RunOutcome(self._step, parked=True)
+        if sink.stopped.is_set() or self._step == self._steps:
+            trainer._save(Path(job.folder) / "adapter", job)
+            saved = str(Path(job.folder) / "adapter")
+            return RunOutcome(self._step, saved, eval_loss=trainer.loss(job, self._step))
+        return None
 
 
 def saved_checkpoint(run: Path, step: int, *, base: str = "", eval_loss: float | None = 1.0) -> Path:

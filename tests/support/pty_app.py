@@ -83,7 +83,12 @@ class PtyApp:
             stdout=slave,
             stderr=slave,
             cwd=cwd,
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})},
+            env={
+                **_without_size(os.environ),
+                "TERM": "xterm-256color",
+                "COLORTERM": "truecolor",
+                **(env or {}),
+            },
             start_new_session=True,
             preexec_fn=_take_terminal,
         )
@@ -247,6 +252,11 @@ class PtyApp:
 
     def _set_size(self, columns: int, lines: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+
+def _without_size(environment: Mapping[str, str]) -> dict[str, str]:
+    """The size is the pty's; a pytest that runs tests in parallel tells its workers another one."""
+    return {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
 
 
 def _without_digits(lines: list[str]) -> list[str]:

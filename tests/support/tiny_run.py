@@ -12,7 +12,7 @@ from typing import Any
 from engine.backend import LoadSpec
 from engine.models.describe import describe
 from engine.protocol.runs import PauseMode, Phase, PhaseMark, RunFinding, StepPoint, TrainSpec
-from engine.training import RunJob, RunOutcome
+from engine.training import Foreseen, RunJob, RunOutcome
 from engine.workers.backend import TorchBackend, create
 
 ROWS = 22
@@ -30,10 +30,14 @@ class RecordedRun:
         self.phases: list[str] = []
         self.checkpoints: list[int] = []
         self.findings: list[RunFinding] = []
+        self.foretold: list[Foreseen] = []
         self._at_point = at_point
 
     def sized(self, steps: int) -> None:
         self.steps = steps
+
+    def foreseen(self, found: Foreseen) -> None:
+        self.foretold.append(found)
 
     def phase(self, phase: Phase, step: int = 0) -> PhaseMark:
         self.phases.append(phase)

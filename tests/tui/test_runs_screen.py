@@ -371,3 +371,60 @@ async def test_a_runs_page_has_its_findings_and_its_newest_answers(
         assert "A bot." not in text
         assert "\x1b" not in text
         assert "grad" in text
+
+
+async def test_the_report_offers_to_discard_what_a_run_made(trainer: RunDesk) -> None:
+    async with open_desk(trainer.engine, NARROW) as desk:
+        await with_runs(desk, trainer)
+        await desk.press("w")
+        await desk.until("notes-r8 has no report: it comes at the end.")
+        await desk.press("down", "down")
+        await desk.until("── pirate-r16")
+        report = commands.RunReport(
+            answers=(commands.BeforeAfter("Who are you?", "A model.", "A pirate."),),
+            before=commands.Habits(8, 0.0, 1.0),
+            after=commands.Habits(8, 0.25, 0.5),
+            advice="discard",
+            why="Answers repeat themselves",
+        )
+        trainer.engine.answers[commands.ReadRun] = lambda it: commands.RunPage(
+            trainer.runs[it.run], (), (), report=report
+        )
+        await desk.press("w")
+        text = await desk.until("Better discard it: Answers repeat themselves.")
+        for words in ("before  A model.", "after   A pirate.", "25%", "d discard"):
+            assert words in text
+        await desk.press("d")
+        await desk.until("Deleted pirate-r16 and its adapter. z brings them back.")
+
+
+async def test_tidying_up_says_what_goes_before_it_goes(trainer: RunDesk) -> None:
+    items = tuple(
+        commands.Prunable("0001-pirate-r16", "checkpoint", f"/r/{n}", 1 << 20, "old") for n in (1, 2)
+    )
+    trainer.engine.answers[commands.PruneRuns] = lambda it: commands.Pruned(items, 2 << 20, it.dry_run)
+    async with open_desk(trainer.engine, NARROW) as desk:
+        await with_runs(desk, trainer)
+        await desk.press("X")
+        await desk.until("Delete 2 old checkpoints for good?")
+        assert [each.dry_run for each in trainer.engine.asked(commands.PruneRuns)] == [True]
+        await desk.press("enter")
+        await desk.until("are free again")
+        assert [each.dry_run for each in trainer.engine.asked(commands.PruneRuns)] == [True, False]
+
+
+async def test_bake_asks_for_replies_and_opens_the_form_on_them(trainer: RunDesk) -> None:
+    trainer.engine.answers[commands.StartBake] = lambda it: commands.Baked(
+        path="/d/baked-pirate.jsonl", job=it.job, model="demo", name="pirate", rows=it.count
+    )
+    async with open_desk(trainer.engine, NARROW) as desk:
+        await desk.press(*"/bake", "enter")
+        await desk.until("There is no system prompt to bake")
+        await desk.press(*"/system Talk like a pirate.", "enter")
+        await desk.until(lambda: desk.bench.state.settings().system)
+        await desk.press(*"/bake 1", "enter")
+        await desk.until("from 2 to 256")
+        await desk.press(*"/bake 12", "enter")
+        await desk.until("/d/baked-pirate.jsonl")
+        (asked,) = trainer.engine.asked(commands.StartBake)
+        assert (asked.system, asked.count) == ("Talk like a pirate.", 12)

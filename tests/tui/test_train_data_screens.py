@@ -173,6 +173,29 @@ async def test_pairs_are_saved_as_they_are_typed_and_trained_on(trainer: RunDesk
         await desk.until(lambda: trainer.engine.asked(commands.CheckData)[-1].data == "/d/my-pairs.jsonl")
 
 
+async def test_enter_goes_from_question_to_answer_to_the_next_pair_and_half_a_pair_waits(
+    trainer: RunDesk,
+) -> None:
+    shelf = Shelf(trainer.engine)
+    async with open_desk(trainer.engine, NARROW) as desk:
+        await desk.press("f4")
+        await desk.until("240 chats")
+        await desk.press("ctrl+n")
+        await desk.until("no question yet")
+        await desk.press(
+            *"why", "enter", *"so", "ctrl+j", *"it", "enter", *"who", "enter", *"me", "enter", *"how"
+        )
+        await desk.until("2 pairs · 1 not finished")
+        await desk.press("escape", "escape")
+        await desk.until(lambda: isinstance(desk.app.screen, Train))
+        assert shelf.kept["my-pairs"] == (commands.QAPair("why", "so\nit"), commands.QAPair("who", "me"))
+        await desk.press("ctrl+n")
+        await desk.until("2 pairs · 1 not finished")
+        screen = desk.app.screen
+        assert isinstance(screen, Pairs)
+        assert screen.question.text == "how"
+
+
 async def test_a_deleted_pair_comes_back_and_escape_goes_to_the_list_first(trainer: RunDesk) -> None:
     shelf = Shelf(trainer.engine)
     shelf.kept["my-pairs"] = tuple(commands.QAPair(f"q{number}", f"a{number}") for number in range(5))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine.api import commands, data_dir, events, specs
 from tests.support.fake_engine import FakeEngine
-from tests.support.fake_runs import RunDesk
+from tests.support.fake_runs import REPORT, RunDesk
 from tests.support.fake_tree import TreeEngine
 from tests.tui.desk import NARROW, TINY, WIDE, Desk, open_desk
 from tui.screens.marked import Marked
@@ -436,22 +436,23 @@ async def test_a_shape_without_rows_writes_no_file() -> None:
 # --- the train form ---------------------------------------------------------------------------
 
 
-async def test_the_train_form_offers_marked_replies_first_and_writes_them_once() -> None:
+async def test_the_train_form_offers_marked_replies_first_and_learns_from_them_as_they_are() -> None:
+    """The engine makes a file of them, so that the run is told as theirs."""
     engine = marked_engine()
     RunDesk(engine)
+    engine.answers[commands.CheckData] = lambda _: REPORT
     async with open_desk(engine) as desk:
         await desk.press("f4")
         await desk.until("240 chats")
-        for _ in range(2):
-            await desk.press("ctrl+l")
-            await desk.until("My marked replies (3)")
-            await desk.press("enter")
-            await desk.until("Wrote 3 rows")
-            screen = desk.app.screen
-            assert isinstance(screen, Train)
-            (path,) = (data_dir() / "exports").iterdir()
-            assert screen.text_fields["data"].value == str(path)
-        await desk.until(lambda: any(each.data == str(path) for each in engine.asked(commands.CheckData)))
+        await desk.press("ctrl+l")
+        await desk.until("My marked replies (3)")
+        await desk.press("enter")
+        await desk.until(lambda: any(each.data == "marked:" for each in engine.asked(commands.CheckData)))
+        screen = desk.app.screen
+        assert isinstance(screen, Train)
+        assert screen.text_fields["data"].value == "marked:"
+        await desk.until("My marked replies · 240 chats")
+        assert not (data_dir() / "exports").exists()
 
 
 async def test_without_marked_replies_the_train_form_offers_the_datasets_alone() -> None:

@@ -15,6 +15,7 @@ from tui.actions import ACTIONS, BY_ID, Action, Moment, Where, hints, in_place, 
 from tui.app import QwillApp
 from tui.modals.dialog import Dialog
 from tui.modals.params import Params
+from tui.modals.race_table import RaceTable
 from tui.modals.thought import ThoughtScreen
 from tui.screens.chat import Workbench
 from tui.screens.compare import Compare
@@ -54,6 +55,7 @@ PLACES: dict[Where, type[DOMNode]] = {
     Where.DATA: DataScreen,
     Where.MASK: Mask,
     Where.PAIRS: Pairs,
+    Where.RACE: RaceTable,
 }
 
 

@@ -18,7 +18,7 @@ from tui.cli.parser_train import FLAGS
 from tui.cli.run_lines import words
 from tui.cli.run_page import curve, phases
 from tui.cli.run_rows import progress, row
-from tui.cli.train import data_name, wanted
+from tui.cli.train import data_name, does_not_fit, wanted
 
 WRONG = [
     ["train"],
@@ -206,3 +206,14 @@ def test_a_row_is_plain_data_with_what_a_script_needs() -> None:
     assert (facts["model"], facts["data"], facts["error"]) == ("demo", "shipped:pirate", None)
     assert progress(info) == "-"
     assert chat_line(info) == ""
+
+
+def test_what_does_not_fit_is_told_with_the_changes_that_would() -> None:
+    """What is needed is the engine's own figure, and not the sum of the parts."""
+    ways = (runs.FitChange("batch 2 x 4: 1.2 G less", {"batch": 2}, 1 << 30),)
+    found = runs.Estimate(
+        10, 5, parts={"base": 1 << 20}, need=3 << 30, free=2 << 30, fits=False, changes=ways
+    )
+    said = does_not_fit(found).info.sentence()
+    assert "it takes 3.0 G beside what is loaded" in said
+    assert "batch 2 x 4: 1.2 G less" in said

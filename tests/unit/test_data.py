@@ -117,7 +117,7 @@ def test_a_spec_survives_its_file(tmp_path: Path) -> None:
         ('model="a"\ndata="b"\nmethod="magic"', "method"),
         ("model= 1 2", "line 1"),
         ('model="a"\ndata="b"\nrank="x"', "rank"),
-        ('model="a"\ndata="b"\nepochs=0', "epochs"),
+        ('model="a"\ndata="b"\nepochs=-1', "epochs"),
     ],
 )
 def test_a_wrong_spec_names_the_key(tmp_path: Path, text: str, word: str) -> None:

@@ -10,13 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.api import runs
+from engine.api import events, runs
 from tests.support.fake_runs import SPEC, run_info
+from tui.reduce_runs import apply_run
 from tui.run_diff import against, differing, sentence, signed
 from tui.run_export import text_of
 from tui.run_filter import parse
 from tui.run_picks import Picks
+from tui.run_sizes import memory_words, rows_words, trust_words
 from tui.run_values import KEYS, ordered, plain_number, shown, value
+from tui.state import EngineState
+from tui.train_words import need_words
+from tui.widgets.run_facts import facts
 
 
 def run(number: int, name: str, *, spec: dict[str, object] | None = None, **changes: object) -> runs.RunInfo:
@@ -119,6 +124,45 @@ def test_what_changed_is_one_sentence() -> None:
         sentence(before, replace(before, eval_loss=None, loss=None)) == "same settings → nothing measured yet"
     )
     assert [signed(each) for each in (0.0, -0.004, 0.12, -0.07)] == ["±0", "−0.004", "+0.12", "−0.07"]
+
+
+def test_more_rows_are_a_cause_of_their_own() -> None:
+    before = run(1, "a", eval_loss=1.97, rows=240, data_hash="aa")
+    after = run(2, "b", eval_loss=1.90, rows=360, data_hash="bb")
+    assert sentence(before, after) == "+120 rows → eval −0.07"
+    assert "rows" not in sentence(before, replace(after, rows=0))  # not counted yet
+
+
+def test_marked_replies_are_told_as_such_and_not_as_a_file() -> None:
+    for data in ("marked:", "/some/where/marked-messages-0123456789ab.jsonl"):
+        assert shown("data", data) == "my marked replies"
+    assert shown("data", "/some/where/marked-up.jsonl") == "marked-up.jsonl"
+
+
+def test_what_it_took_stands_beside_what_was_foretold() -> None:
+    known = run(1, "a", predicted=900 << 20, measured=1000 << 20, rows=1204, left_out=12)
+    assert memory_words(known) == "predicted 900 M, measured 1.0 G (+11 %)"
+    assert rows_words(known) == "1,204, 12 answers left out"
+    assert memory_words(replace(known, measured=0)) == "predicted 900 M"
+    assert memory_words(run(1, "a")) == rows_words(run(1, "a")) == ""
+    told = dict(facts(known, "Base"))
+    assert (told["predicted"], told["measured"]) == ("900 M", "1.0 G (+11 %)")
+
+
+def test_an_estimate_says_how_far_it_was_off_here() -> None:
+    known = runs.Estimate(rows=2, steps=4, free=1 << 30, error=0.08, count=5)
+    assert need_words(known).endswith("free · ±8 % of 5 runs here")
+    assert trust_words(replace(known, error=0.0)) == ""
+
+
+def test_the_time_left_is_shown_before_the_first_step() -> None:
+    state = EngineState()
+    begun = run(1, "a", state="running", phase="rehearsal", eta_s=42.0, step=0)
+    apply_run(state, events.RunChanged(begun))
+    assert state.etas == {begun.id: 42.0}
+    apply_run(state, events.RunStepped(begun.id, runs.StepPoint(1, loss=2.0), 38.0))
+    apply_run(state, events.RunChanged(replace(begun, step=1)))
+    assert state.etas == {begun.id: 38.0}
 
 
 def test_numbers_are_short_and_exact_enough() -> None:

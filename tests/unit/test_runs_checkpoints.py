@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.protocol.errors import EngineError
+from engine.protocol.runs import RunInfo, TrainSpec
 from engine.runs import checkpoints, folder, housekeeping
 from tests.support.fake_trainer import saved_checkpoint
 
@@ -94,3 +98,23 @@ def test_the_trash_is_kept_for_a_week(home: Path) -> None:
     assert housekeeping.expire_trash(now + 6.9 * 86400) == 0
     assert housekeeping.expire_trash(now + 7.1 * 86400) == 100
     assert list(folder.trash_dir().iterdir()) == []
+
+
+def test_nothing_of_a_run_that_stands_still_in_memory_is_pruned(run: Path) -> None:
+    """It may write a checkpoint at any moment: its half written one is no left over."""
+    saved_checkpoint(run, 10)
+    (checkpoints.place(run) / ".step-000020.tmp").mkdir()
+    info = RunInfo(run.name, TrainSpec("demo", "shipped:pirate"), state="paused", pause="hold")
+    assert housekeeping.prunable([info]) == ()
+    [left] = housekeeping.prunable([replace(info, pause="park")])
+    assert left.kind == "left over"
+
+
+def test_days_in_the_trash_count_from_the_delete_even_when_a_kill_comes_next(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.utime(run, (0, 0))
+    moved = []
+    monkeypatch.setattr(folder, "_move", lambda source, target: moved.append(source.stat().st_mtime))
+    folder.discard(run.name)
+    assert moved[0] > time.time() - 60

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.protocol import commands as c
 from engine.protocol.errors import fault
 from engine.protocol.runs import RunInfo
-from engine.runs import checkpoints, folder, log, notify, under_way
+from engine.protocol.training import TrainSpec
+from engine.runs import checkpoints, folder, log, notify, outcome, under_way
 from engine.settings import settings_path
+from engine.training import Foreseen
 from tests.unit.test_runs_runner import Bench, models, opened, refused, until
 
 __all__ = ["models"]  # the fixture
@@ -205,6 +209,47 @@ async def test_names_tags_and_notes_change_while_it_trains_and_after() -> None:
         assert await refused(bench.steering.change(c.ChangeRun(run.id, name=" "))) == "run_unnamed"
 
 
+async def test_a_new_name_takes_no_step_back() -> None:
+    """A pause that comes while the name is written to the log stands."""
+    async with opened() as bench:
+        run = await begun(bench, step=5)
+        live = bench.runner.live(run.id)
+        assert live is not None
+        keep = live.writer.run
+
+        def slow(info: RunInfo) -> None:
+            live.pause("hold")
+            deadline = time.monotonic() + 0.4
+            while live.info.state != "paused" and time.monotonic() < deadline:
+                time.sleep(0.001)
+            keep(info)
+
+        live.writer.run = slow  # type: ignore[method-assign]
+        await bench.steering.change(c.ChangeRun(run.id, name="new name"))
+        await until(lambda: live.info.state == "paused")
+        assert (live.info.name, live.info.step) == ("new name", 6)
+        live.writer.run = keep  # type: ignore[method-assign]
+        await bench.steering.resume(c.ResumeRun(run.id))
+        bench.trainer.go.set()
+        done = await bench.ended(run.id)
+        assert (done.name, done.step) == ("new name", 30)
+
+
+async def test_a_name_given_while_the_run_ends_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as bench:
+        finished = outcome.finished
+
+        def named_meanwhile(live: Any, found: Any) -> RunInfo:
+            info = finished(live, found)
+            bench.runner.book.tell(replace(live.info, name="late name"))
+            return info
+
+        monkeypatch.setattr(outcome, "finished", named_meanwhile)
+        run = await bench.start()
+        done = await bench.ended(run.id)
+        assert (done.state, done.name) == ("done", "late name")
+
+
 async def test_a_duplicate_has_the_changes_and_fills_in_anew_what_was_filled_in() -> None:
     async with opened() as bench:
         run = await bench.start()
@@ -286,3 +331,56 @@ async def test_a_note_says_that_a_run_is_under_way_only_while_it_is() -> None:
         await bench.ended(run.id)
         await until(lambda: not bench.runner.busy)
         assert under_way.of(os.getpid()) == ""
+
+
+# --- what is named is made whole ------------------------------------------------------------
+
+
+async def test_evaluation_data_is_stored_whole_and_looked_at_before_a_run(home: Path) -> None:
+    held = home / "held.jsonl"
+    held.write_text('{"prompt": "a", "answer": "b"}\n')
+    async with opened() as bench:
+        bench.trainer.go.clear()
+        run = await bench.start(eval_data="~/held.jsonl")
+        assert run.spec.eval_data == str(held)
+        assert await refused(bench.start(eval_data="~/gone.jsonl")) == "data_unreadable"
+        held.write_text('{"text": "plain"}\n')
+        assert await refused(bench.start(eval_data="~/held.jsonl")) == "data_kind"
+
+
+async def test_a_twin_of_other_data_has_its_file_made_too(home: Path) -> None:
+    """Marked replies and datasets of the hub become files wherever a run begins."""
+    made = home / "made.jsonl"
+    made.write_text('{"prompt": "a", "answer": "b"}\n{"prompt": "c", "answer": "d"}\n')
+
+    async def placed(spec: TrainSpec) -> TrainSpec:
+        return replace(spec, data=str(made)) if spec.data == "marked:" else spec
+
+    async with opened() as bench:
+        bench.runner.placed = placed
+        run = await bench.start(steps=1)
+        twin = await bench.steering.duplicate(c.DuplicateRun(run.id, {"data": "marked:"}))
+        assert twin.spec.data == str(made)
+        again = await bench.steering.rerun(c.RerunRun(twin.id))
+        assert again.run.spec.data == str(made)
+
+
+async def test_what_is_foreseen_of_a_run_is_told_before_its_first_step() -> None:
+    async with opened() as bench:
+
+        def foretell(job: Any, sink: Any, at: int) -> None:
+            if at == 1:
+                sink.foreseen(Foreseen(rows=9, left_out=2, device="cuda:1"))
+                sink.foreseen(Foreseen(predicted=900, measured=1000, left_s=42.0))
+                bench.trainer.go.clear()
+
+        bench.trainer.at_step = foretell
+        bench.trainer.go.set()
+        run = await bench.start()
+        await until(lambda: bench.info(run.id).predicted)
+        told = bench.info(run.id)
+        assert (told.rows, told.left_out, told.device) == (9, 2, "cuda:1")
+        assert (told.predicted, told.measured) == (900, 1000)
+        bench.trainer.go.set()
+        ended = await bench.ended(run.id)
+        assert (ended.predicted, ended.measured, ended.rows) == (900, 1000, 9)

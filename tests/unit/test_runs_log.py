@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -203,3 +205,64 @@ def test_the_last_line_of_a_step_counts_and_what_was_given_up_is_gone(path: Path
     assert [point.loss for point in read(path, since=4).points] == [4.0, 50.0]
     first = read(path, limit=3)
     assert ([point.step for point in first.points], first.more) == ([1, 2, 3], True)
+
+
+def test_two_threads_never_write_over_each_others_lines(path: Path) -> None:
+    """The training thread logs steps while the loop's disk thread logs a new name."""
+    writer = LogWriter(path)
+
+    def points(first: int) -> None:
+        for step in range(first, first + 1000):
+            writer.point(StepPoint(step, loss=1.0))
+
+    threads = [threading.Thread(target=points, args=(first,)) for first in (1, 1001)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    damaged: list[int] = []
+    found = [line.point.step for line in lines(path, damaged) if line.point is not None]
+    assert (sorted(found), damaged) == (list(range(1, 2001)), [])
+
+
+def test_a_log_that_was_closed_takes_no_more_lines(path: Path) -> None:
+    """Its descriptor may belong to another file by then."""
+    writer = LogWriter(path)
+    writer.close()
+    other = path.with_name("other")
+    descriptor = os.open(other, os.O_RDWR | os.O_CREAT)
+    with pytest.raises(EngineError) as caught:
+        writer.point(StepPoint(1, loss=1.0))
+    os.close(descriptor)
+    assert caught.value.info.code == "run_unwritable"
+    assert other.read_bytes() == b""
+
+
+def test_a_page_of_a_long_log_holds_no_more_than_it_tells(path: Path) -> None:
+    writer = LogWriter(path)
+    for step in range(1, 20_001):
+        writer.point(StepPoint(step, loss=1.0))
+    writer.close()
+    tracemalloc.start()
+    found = read(path, limit=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ([point.step for point in found.points], found.more) == (list(range(1, 101)), True)
+    assert peak < 2 << 20
+
+
+def test_a_page_ends_where_a_run_that_went_back_goes_on(path: Path) -> None:
+    """Steps beyond the page that were given up do not hide the ones that took their place."""
+    info = RunInfo("0001-a", TrainSpec("demo", "shipped:pirate"), state="running")
+    writer = LogWriter(path)
+    for step in range(1, 30):
+        writer.point(StepPoint(step, loss=float(step)))
+    writer.run(replace(info, resumed=(4,)))
+    for step in range(5, 9):
+        writer.point(StepPoint(step, loss=50.0))
+    writer.close()
+    first, whole = read(path, limit=6), read(path, limit=10)
+    assert ([point.step for point in first.points], first.more) == ([1, 2, 3, 4, 5, 6], True)
+    assert [point.loss for point in first.points[4:]] == [50.0, 50.0]
+    assert ([point.step for point in whole.points], whole.more) == (list(range(1, 9)), False)

@@ -71,7 +71,7 @@ class Bench:
             lane.close()
 
 
-async def until(holds: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it never came to hold"
@@ -182,15 +182,15 @@ async def test_every_step_is_in_the_log_before_it_is_told(monkeypatch: pytest.Mo
 async def test_fast_steps_are_told_ten_times_a_second_with_the_newest_last() -> None:
     async with opened() as bench:
         began = time.monotonic()
-        run = await bench.start(steps=500)
+        run = await bench.start(steps=200)
         await bench.ended(run.id)
         stepped = [body.point for body in await bench.told(e.RunStepped)]
         training = [point for point in stepped if point.loss is not None]
         assert len(training) <= 12 * (time.monotonic() - began) + 2
-        assert training[-1].step == 500
-        assert sum(point.eval_loss is not None for point in stepped) == 50
+        assert training[-1].step == 200
+        assert sum(point.eval_loss is not None for point in stepped) == 20
         page = await bench.runner.read(c.ReadRun(run.id))
-        assert sum(point.loss is not None for point in page.points) == 500
+        assert sum(point.loss is not None for point in page.points) == 200
 
 
 async def test_the_time_left_comes_from_the_last_steps() -> None:

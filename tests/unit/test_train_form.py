@@ -85,7 +85,7 @@ def test_a_typed_path_is_made_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     ("code", "title", "field"),
     [
         ("spec_wrong", "rank is 5000, and must lie between 1 and 1024", "rank"),
-        ("spec_wrong", "Both steps and epochs are 0", "epochs"),
+        ("spec_wrong", "epochs is 5000, and must lie between 0 and 1000", "epochs"),
         ("data_empty", "x.jsonl has no usable row", "data"),
         ("no_chat_template", "base has no chat template", "model"),
         ("disk_full", "The disk is full", ""),

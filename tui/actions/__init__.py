@@ -16,6 +16,7 @@ from tui.actions import (
     models,
     params,
     prompts,
+    racing,
     reading,
     replies,
     running,
@@ -53,6 +54,7 @@ ACTIONS: tuple[Action, ...] = (
     *layers.ACTIONS,
     *running.ACTIONS,
     *train_form.ACTIONS,
+    *racing.ACTIONS,
 )
 BY_ID = {action.id: action for action in ACTIONS}
 BY_SLASH = {action.slash: action for action in ACTIONS if action.slash}

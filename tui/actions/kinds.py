@@ -30,6 +30,7 @@ class Where(enum.Enum):
     DATA = "In the data"
     MASK = "In the mask preview"
     PAIRS = "In questions and answers"
+    RACE = "In a race's table"
 
 
 class Moment(enum.Enum):

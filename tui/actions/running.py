@@ -96,6 +96,10 @@ AFTER = (
     _key("use_run", "Use its adapter", "Switches the run's adapter on or off in the chat.", "a"),
     _key("compare_run", "Before and after", "Compares the model alone with the run's adapter, on the chat's "
          "last question.", "b"),
+    _key("show_report", "What became of it", "Shows answers before and after, repetition and what was "
+         "forgotten; from there the run can be discarded.", "w", hint="result"),
+    _key("prune_runs", "Tidy up", "Says what old checkpoints and deleted runs take, and deletes them "
+         "for good.", "X"),
     _key("list_checkpoints", "Checkpoints", "Lists the run's checkpoints; Enter chats with one.", "C"),
     _key("rename_run", "Rename", "Gives the run another name.", "r"),
     _key("tag_run", "Tags", "Changes the tags of the run, or of all selected.", "number_sign"),

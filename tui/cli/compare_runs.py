@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.api import Client, commands, fault, runs
 from tui.cli import output
+from tui.cli.follow import whole_curve
 from tui.cli.run_rows import find
 from tui.curve import Curve
 from tui.overlay import AXES, Axis, at_place, extent, series_of
@@ -52,13 +53,8 @@ async def _meant(client: Client, args: argparse.Namespace) -> list[runs.RunInfo]
 
 
 async def _curve(client: Client, info: runs.RunInfo) -> Curve:
-    """A run's whole log, a page after another."""
-    curve, since, more = Curve(), 0, True
-    while more:
-        page: commands.RunPage = await client.request(commands.ReadRun(run=info.id, since=since))
-        curve.extend(page.points, page.marks)
-        more = page.more and bool(page.points)
-        since = page.points[-1].step + 1 if page.points else 0
+    curve = Curve()
+    curve.extend(*await whole_curve(client, info))
     return curve
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from engine.api import Client, commands, fault, runs
+from engine.api import Client, commands, events, fault, runs
 from tui.cli import output
 from tui.cli.attached import attached
 from tui.cli.data_report import LEAST, show
 from tui.cli.loading import model_name
+from tui.cli.progress_line import following
 from tui.cli.train import data_name
 from tui.format import plural, shorten
 
@@ -32,23 +36,36 @@ async def _run(args: argparse.Namespace) -> int:
 
 async def _check(client: Client, args: argparse.Namespace) -> int:
     """0 when a run would use every row, else 1."""
-    report: runs.DatasetReport = await client.request(
-        commands.CheckData(
-            data_name(args.data),
-            columns=dict(args.columns),
-            objective=args.objective or "",
-            model=model_name(args.model) if args.model else "",
-            length=args.length,
-            eval_data=data_name(args.eval_data) if args.eval_data else "",
-            limit=args.limit,
-        )
+    command = commands.CheckData(
+        data_name(args.data),
+        columns=dict(args.columns),
+        objective=args.objective or "",
+        model=model_name(args.model) if args.model else "",
+        length=args.length,
+        eval_data=data_name(args.eval_data) if args.eval_data else "",
+        limit=args.limit,
+        job=uuid.uuid4().hex,
     )
+    async with following(client, _reading(command.job)):
+        report: runs.DatasetReport = await client.request(command)
     usable = report.rows >= LEAST and all(not problem.fatal for problem in report.problems) and not report.bad
     if args.json:
         output.say_json(output.plain(report) | {"ok": usable})
     else:
         show(report)
     return 0 if usable else 1
+
+
+def _reading(job: str) -> Callable[[Any], str]:
+    """How far a read is; Ctrl+C ends it, because the engine does nothing for a client that left."""
+
+    def words(body: Any) -> str:
+        if not isinstance(body, events.DataMoved) or body.job != job:
+            return ""
+        of = f" of {body.total:,}" if body.total else ""
+        return f"{body.done:,}{of} rows read · Ctrl+C stops"
+
+    return words
 
 
 async def _preview(client: Client, args: argparse.Namespace) -> int:
@@ -115,7 +132,9 @@ def _text(name: str) -> str:
 
 
 async def _fetch(client: Client, args: argparse.Namespace) -> int:
-    found: commands.DataPreview = await client.request(commands.FetchData(args.data, args.limit))
+    command = commands.FetchData(args.data, args.limit, job=uuid.uuid4().hex)
+    async with following(client, _reading(command.job)):
+        found: commands.DataPreview = await client.request(command)
     if args.json:
         output.say_json(output.plain(found))
         return 0

@@ -23,7 +23,10 @@ TITLES = {"exact": "right", "choice": "right", "perplexity": "perplexity"}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, with progress on a terminal; Ctrl+C stops and shows what is done. 1 when it was stopped."""
+    """Measure, with progress on a terminal; Ctrl+C stops and shows what is done.
+
+    1 when it was stopped, or when no row counted.
+    """
     try:
         return asyncio.run(_run(args))
     except KeyboardInterrupt:
@@ -31,8 +34,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
+    if args.harness:
+        from tui.cli import harness
+
+        return await harness.run(args)
     async with attached(args) as client:
-        model = await load(client, model_name(args.model or "demo"), dtype="", evict=args.evict)
+        wanted = model_name(args.model) if args.model else client.welcome.snapshot.default_model
+        model = await load(client, wanted, dtype="", evict=args.evict)
         command = commands.StartEvaluation(
             model.id,
             data_name(args.data),
@@ -47,7 +55,8 @@ async def _run(args: argparse.Namespace) -> int:
         output.say_json(output.plain(found))
     else:
         show(found)
-    return 1 if found.stopped else 0
+    nothing = any(score.value is None for score in found.scores)
+    return 1 if found.stopped or nothing else 0
 
 
 async def _measured(client: Client, command: commands.StartEvaluation, *, evict: bool) -> commands.Evaluation:
@@ -78,15 +87,15 @@ def show(found: commands.Evaluation) -> None:
     ]
     output.table([header, *body], right=(1, 2, 3, 4))
     if found.left_out:
-        output.say(
-            f"{found.left_out} rows are left out: they fit neither the metric nor the context."
-        )
+        output.say(f"{found.left_out} rows are left out: they fit neither the metric nor the context.")
     if found.stopped:
         output.say("It was stopped; who was not done is not shown.")
 
 
 def figures(metric: str, score: commands.Score) -> tuple[str, str]:
-    """(value, standard error) as people read them."""
+    """(value, standard error) as people read them; `-` where no row counts."""
+    if score.value is None:
+        return "-", ""
     if metric == "perplexity":
         return f"{score.value:.3f}", "" if score.error is None else f"{score.error:.3f}"
     return f"{score.value:.1%}", "" if score.error is None else f"{score.error:.1%}"

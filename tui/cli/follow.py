@@ -69,6 +69,7 @@ async def record(client: Client, info: runs.RunInfo) -> dict[str, Any]:
         "tokens_per_s": sum(point.tokens for point in paced) / spent if spent else 0.0,
         "peaks": {stretch.phase: stretch.peak for stretch in phases(marks, info)},
         "adapter_folder": folder,
+        "model_folder": info.whole,
     }
 
 
@@ -189,6 +190,9 @@ def _ended(info: runs.RunInfo) -> int:
     if info.adapter:
         output.say(f"Adapter: {info.adapter}")
         output.say(f"Chat with it: {chat_line(info)}")
+    elif info.whole:
+        output.say(f"Model: {info.whole}")
+        output.say(f'Chat with it: qwill chat -m {info.whole} -p "Who are you?"')
     return 0 if info.state == "done" else 1
 
 

@@ -18,7 +18,14 @@ metrics:
   choice      share of rows whose right choice is the likeliest by its mean log-probability a token; a row is
               {"question": "...", "choices": ["...", "..."], "answer": 0}
 
+with --harness:
+  lm-evaluation-harness measures the model, with at most one adapter on it, in a process of its own that
+  loads the weights once more. Nothing is fetched: a task's data must be here. --limit is per task; --metric
+  and --max-tokens are the task's own. With --json: {"job", "model", "scores": [{"task", "metric", "value",
+  "error"}], "seconds"}.
+
 examples:
+  qwill eval --model demo --harness hellaswag,./quiz.yaml --limit 100
   qwill eval --model demo --adapter 0007-pirate --data held-out.jsonl
   qwill eval --model demo --data quiz.jsonl --metric choice --limit 200 --json
 """
@@ -63,7 +70,14 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="measure this one beside the base; may be given again",
     )
-    parser.add_argument("--data", metavar="FILE", type=text, required=True, help="the held-out rows")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", metavar="FILE", type=text, help="the held-out rows")
+    what.add_argument(
+        "--harness",
+        metavar="TASK[,TASK]",
+        type=text,
+        help="tasks of lm-evaluation-harness instead (extra `eval`), by name or as YAML files",
+    )
     parser.add_argument(
         "--metric",
         choices=("exact", "perplexity", "choice"),

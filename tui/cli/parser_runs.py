@@ -7,12 +7,14 @@ from typing import Any
 
 from tui.cli.options import add_json, add_model, number, text, whole
 from tui.cli.parser_data import add_data_command
+from tui.cli.parser_race import add_race_command
 from tui.cli.parser_train import add_train_command
 
 
 def add_runs_commands(commands: Any) -> None:
     """Add the sub-commands to the top level's; `commands` is what `add_subparsers` returned."""
     add_train_command(commands)
+    add_race_command(commands)
     _add_runs(commands.add_parser("runs", help="list, show, follow, pause, resume, tidy up runs"))
     _add_adapters(commands.add_parser("adapters", help="list adapters, switch one on in a chat"))
     add_data_command(commands)
@@ -40,6 +42,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         "note": "write a note to a run",
         "duplicate": "queue it again with some keys changed",
         "rerun": "queue it again as recorded, and say what cannot be matched here",
+        "export": "write a run's curve to a file, or hand it to a tracker",
         "checkpoints": "the checkpoints of a run: step, size, evaluation",
         "rm": "move an ended run and its adapter to the trash",
     }
@@ -55,6 +58,17 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     prune = actions.add_parser("prune", help="delete old checkpoints and the trash")
     prune.add_argument("--dry-run", action="store_true", help="say what would go, and how many bytes")
     add_json(prune)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "CSV and JSON lines go to stdout, or to --output. A tracker gets a run that has ended, all of it: "
+        "TensorBoard's files lie in the run's folder, and trackio, W&B (offline) and MLflow write to this "
+        "machine too, unless you have set them up otherwise. For a run under way: `qwill train --tracker`."
+    )
+    forms = ("csv", "jsonl", "tensorboard", "trackio", "wandb", "mlflow")
+    parser.add_argument("--to", choices=forms, required=True, help="each tracker is an extra of its name")
+    parser.add_argument("-o", "--output", metavar="PATH", type=text, default="", help="of csv and jsonl")
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +102,9 @@ def _add_run_options(found: dict[str, argparse.ArgumentParser]) -> None:
     found["duplicate"].add_argument(
         "changes", metavar="KEY=VALUE", type=text, nargs="*", help="keys of run.toml, e.g. rank=8 seed=1"
     )
-    found["duplicate"].add_argument(
-        "--when-idle", action="store_true", help="once nobody has chatted"
-    )
+    found["duplicate"].add_argument("--when-idle", action="store_true", help="once nobody has chatted")
     found["duplicate"].add_argument("--hold", action="store_true", help="store it, to be resumed by hand")
+    _add_export(found["export"])
     found["rerun"].add_argument("--strict", action="store_true", help="refuse what cannot be matched here")
     found["checkpoints"].add_argument("--verify", action="store_true", help="read every byte of them")
     found["rm"].add_argument("--restore", action="store_true", help="bring it back from the trash")

@@ -17,6 +17,20 @@ TRAIN_END = """\
 a row of the data is one line of JSON (see `qwill data --help` for other forms):
   {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
 
+with --objective grpo (extra `rl`):
+  --batch answers of 256 tokens at most are tried for each prompt, --accumulate prompts a step, by TRL in a
+  process of its own. FILE has a function reward(prompt, answer) or reward(prompt, answer, expected) that
+  returns a number, higher is better. Pausing freezes it; parked, it begins anew.
+
+with --tracker (extras of their names; off by default):
+  the run's numbers go to the tracker as well, from a process of its own. TensorBoard's files lie in the run's
+  folder: tensorboard --logdir. trackio, W&B and MLflow write to this machine too, unless you have set up
+  another place (WANDB_MODE or WANDB_API_KEY, MLFLOW_TRACKING_URI). `qwill runs export` hands over a run that
+  has ended.
+
+on several GPUs or processes:
+  torchrun --nproc_per_node 2 -m engine.workers.launch RUN.toml (its --help says more)
+
 with --follow:
   Ctrl+C leaves the run alone and goes on with the shell; exit code 0 means that the run is done, 1 that it
   failed, was stopped or was left alone. With --json the first line is {"id": ...}, then one object a step
@@ -30,7 +44,7 @@ examples:
   qwill train run.toml --rate 1e-4
 """
 METHODS = ("lora", "rslora", "dora", "pissa", "olora", "eva", "loftq", "full", "qlora", "qdora", "qpissa")
-OBJECTIVES = ("chat", "text", "dpo", "orpo", "kto")
+OBJECTIVES = ("chat", "text", "dpo", "orpo", "kto", "grpo")
 PRESETS = ("tiny", "balanced", "quality")
 TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow")
 
@@ -60,13 +74,14 @@ WHAT = (
     Flag("name", "name of the run and of its adapter", value="NAME"),
     Flag("method", "how the weights learn (lora); qlora, qdora and qpissa pack the base", METHODS),
     Flag("quant", "how the base is held: nf4 is 4 bits, bnb8 is 8 (none)", ("none", "nf4", "bnb8")),
-    Flag("objective", "what is learnt (chat); text is plain text, the others preferences", OBJECTIVES),
+    Flag("objective", "what is learnt (chat): plain text, preferences, or by a reward (grpo)", OBJECTIVES),
     Flag("rank", "rank of the adapter (16)", whole(0)),
     Flag("alpha", "its scale is alpha / rank (twice the rank)", whole(0)),
     Flag("dropout", "dropout before the adapter (0)", number(0), value="P"),
     Flag("targets", "attention, mlp, attention+mlp, or a pattern of modules' names", value="WHERE"),
     Flag("loraplus", "LoRA+: the rate of B over the rate of A (1)", number(0)),
     Flag("beta", "of dpo, orpo and kto (0.1)", number(0)),
+    Flag("reward", "of grpo: exact, length, or a Python file, which runs (exact)", value="FILE"),
     Flag("peft", "a raw key of PEFT's LoraConfig, as JSON or text", name="--peft", many=True, value="K=V"),
 )
 DATA = (
@@ -79,7 +94,7 @@ DATA = (
 )
 HOW = (
     Flag("steps", "optimiser steps (counted from --epochs)", whole(0), more=("--max-steps",)),
-    Flag("epochs", "times through the data (3)", number(0)),
+    Flag("epochs", "times through the data (3, more often for few rows)", number(0)),
     Flag("batch", "rows of a micro-batch (4)", whole(0)),
     Flag("accumulate", "micro-batches of a step (1)", whole(0)),
     Flag("rate", "peak learning rate (by the method and the model's size)", number(0), value="R"),
@@ -118,6 +133,11 @@ def add_train_command(commands: Any) -> None:
     )
     parser.add_argument("--hold", action="store_true", help="store it, to be started by `qwill runs resume`")
     add_json(parser, "print JSON, one object a line")
+    add_run_flags(parser)
+
+
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """An option for each key of run.toml, in groups."""
     what = parser.add_argument_group("what is trained")
     add_model(what)
     what.add_argument("--preset", choices=PRESETS, help="settings by memory; further options win over it")

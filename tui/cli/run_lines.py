@@ -60,7 +60,8 @@ class OneLine(Show):
     def phase(self, info: runs.RunInfo) -> None:
         """Before the first step there is nothing else to see."""
         if not info.step:
-            self._write(f"{info.id} · {info.state} · {info.phase}")
+            left = f" · about {seconds(info.eta_s)} left" if info.eta_s is not None else ""
+            self._write(f"{info.id} · {info.state} · {info.phase}{left}")
 
     def close(self) -> None:
         """Leave the last line as it is."""

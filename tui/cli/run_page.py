@@ -11,6 +11,7 @@ from tui.cli import output
 from tui.cli.run_rows import loss, progress, row
 from tui.format import clock, rate, seconds, size
 from tui.glyphs import spark
+from tui.run_sizes import memory_words, rows_words
 
 BRIEF = 200
 """Characters of an answer that are shown."""
@@ -151,8 +152,13 @@ def _lines(info: runs.RunInfo, points: Sequence[runs.StepPoint], log: str) -> li
         ("created", clock(info.created)),
         ("took", took),
         ("peak", size(info.peak) if info.peak else ""),
+        ("memory", memory_words(info)),
+        ("rows", rows_words(info)),
         ("resumed", ", ".join(f"at step {step}" for step in info.resumed)),
-        ("best eval", f"{loss(info.best_eval)} at step {info.best_step}" if info.best_eval else ""),
+        (
+            "best eval",
+            f"{loss(info.best_eval)} at step {info.best_step}" if info.best_eval is not None else "",
+        ),
         ("device", info.device),
         ("adapter", info.adapter),
         ("model", info.whole),

@@ -38,6 +38,8 @@ FIELDS = (
     "device",
     "predicted",
     "measured",
+    "rows",
+    "left_out",
     "findings",
 )
 

@@ -43,6 +43,10 @@ async def _run(args: argparse.Namespace) -> int:
                 from tui.cli import compare_runs  # its tables need what a plain list does not
 
                 return await compare_runs.run(client, args)
+            case "export":
+                from tui.cli import run_export
+
+                return await run_export.export(client, await find(client, args.run), args)
             case "prune":
                 return await run_steering.prune(client, args)
             case _:
@@ -87,6 +91,7 @@ async def _stop(client: Client, args: argparse.Namespace) -> int:
         output.say(f"{info.id} had just ended by itself. Adapter: {info.adapter}")
     else:
         kept = f"Its adapter is kept: {info.adapter}" if info.adapter else "No adapter was saved"
+        kept = f"Its model is kept: {info.whole}" if info.whole else kept
         output.say(f"{info.id} is stopped at step {progress(info)}. {kept}.")
     return 0
 

@@ -13,13 +13,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from engine.api import ALIASES, PRESETS, Client, commands, fault, load_spec, runs, spec_of
+from engine.api import ALIASES, PRESETS, Client, EngineError, commands, fault, load_spec, runs, spec_of
 from tui.cli import output
 from tui.cli.attached import attached
 from tui.cli.follow import follow
 from tui.cli.loading import model_name
 from tui.cli.parser_train import FLAGS
 from tui.format import plural, seconds, size
+from tui.run_sizes import trust_words
 
 ELSEWHERE = ("shipped:", "marked:", "hub:")
 """Beginnings of data that is no file named by the user."""
@@ -44,6 +45,7 @@ def wanted(args: argparse.Namespace) -> runs.TrainSpec:
         path = Path(args.spec)
         spec = load_spec(path, changes)
         model = str((path.parent / spec.model).absolute()) if spec.model.startswith(".") else spec.model
+        _check_reward(spec, given=args.reward is not None)
         data, tested = data_name(spec.data, path.parent), data_name(spec.eval_data, path.parent)
         return replace(spec, model=model, data=data, eval_data=tested)
     if "data" not in changes:
@@ -51,6 +53,17 @@ def wanted(args: argparse.Namespace) -> runs.TrainSpec:
             "usage", "No data is named", remedy="Give --data FILE, --data shipped:NAME, or a RUN.toml"
         )
     return spec_of({"model": "", **changes}, "This")
+
+
+def _check_reward(spec: runs.TrainSpec, *, given: bool) -> None:
+    """A RUN.toml of somebody else's may not run a program of theirs."""
+    if spec.reward.endswith(".py") and not given:
+        raise fault(
+            "usage",
+            f"RUN.toml wants to run {spec.reward}",
+            "Its reward is a program, which may do anything",
+            "Read it, then say so yourself: --reward FILE",
+        )
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:
@@ -69,6 +82,8 @@ def options(args: argparse.Namespace) -> dict[str, Any]:
     for key in ("data", "eval_data"):
         if key in changes:
             changes[key] = data_name(changes[key])
+    if changes.get("reward", "").endswith(".py"):
+        changes["reward"] = data_name(changes["reward"])
     if args.model:
         changes["model"] = model_name(args.model)
     return dict(PRESETS[args.preset] if args.preset else {}) | changes
@@ -124,23 +139,33 @@ async def _estimate(client: Client, spec: runs.TrainSpec, *, as_json: bool) -> i
     if as_json:
         output.say_json(output.plain(found))
         return 0 if found.fits else 1
-    need = sum(found.parts.values())
+    from tui.train_words import need
+
     rows = [
         ("rows", f"{found.rows:,}"),
+        *((("left out", f"{plural(found.left_out, 'answer')}, too long"),) if found.left_out else ()),
         ("steps", f"{found.steps:,}"),
         ("tokens", f"{found.tokens:,}, {found.labelled:,} of them learnt"),
         ("time", f"about {seconds(found.seconds)}" if found.seconds is not None else "unknown"),
-        ("memory", size(need)),
+        ("memory", size(need(found))),
         *((f"· {part}", size(bytes_)) for part, bytes_ in found.parts.items()),
         ("loaded already", size(found.shared)),
-        ("free", size(found.free)),
+        ("free", f"{size(found.free)}, {size(found.reserve)} of it left to others"),
+        *((("estimates", trust_words(found)),) if found.error else ()),
     ]
     output.table(rows)
     if found.fits:
         return 0
-    lacking = size(need - found.shared - found.free)
-    raise fault(
+    raise does_not_fit(found)
+
+
+def does_not_fit(found: runs.Estimate) -> EngineError:
+    """The EngineError `run_too_large` with what would make it fit."""
+    from tui.train_words import change_words, need
+
+    return fault(
         "run_too_large",
-        f"The run does not fit: {lacking} more would have to be free",
-        remedy=f"Lower --batch or --length ({plural(spec.length, 'token')}), or choose a smaller model",
+        f"The run does not fit: it takes {size(need(found))} beside what is loaded",
+        f"{size(found.free)} are free, {size(found.reserve)} of it left to others",
+        "; or ".join(change_words(found)) or "Choose a smaller model",
     )

@@ -11,10 +11,8 @@ from tui.modals.picker import Choice, Picker
 from tui.path_search import Found
 from tui.widgets.lines import line, name
 
-MARKED = "marked replies"
-"""Id of the choice that stands for what was marked."""
-
-
+MARKED = "marked:"
+"""What was marked, as a run's data."""
 WRITE = "write"
 """Id of the choice that stands for writing pairs by hand."""
 

@@ -122,6 +122,7 @@ class DataScreen(Layer):
             data=spec.data,
             columns=spec.columns,
             model=spec.model,
+            objective=spec.objective,
             length=spec.length,
             eval_data=spec.eval_data,
             limit=spec.limit,

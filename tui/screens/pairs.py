@@ -12,6 +12,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static, TextArea
 
 from engine.api import ErrorInfo, commands
+from tui import pair_draft
 from tui.actions import Moment, Where
 from tui.bindings import bindings
 from tui.format import plural
@@ -19,6 +20,7 @@ from tui.pair_book import PairBook
 from tui.screens.layer import Layer
 from tui.text import clean
 from tui.widgets.fields import FieldRow, TextField
+from tui.widgets.pair_area import PairArea
 from tui.widgets.pair_table import PairTable
 from tui.widgets.title import Title
 
@@ -90,8 +92,8 @@ class Pairs(Layer):
         self.table = PairTable(self.book)
         self.head = Title("Questions and answers")
         self.title_field = TextField("name", dataset or NAME, wide=True)
-        self.question = _area("question", "What somebody asks")
-        self.answer = _area("answer", "What the model should answer")
+        self.question = PairArea("question", "What somebody asks. Enter goes to the answer.")
+        self.answer = PairArea("answer", "What the model should answer. Enter: next pair. Ctrl+J: new line.")
 
     def compose(self) -> ComposeResult:
         yield self.head
@@ -113,7 +115,8 @@ class Pairs(Layer):
         self._read(0, ())
 
     def on_unmount(self) -> None:
-        """Left by a key that goes elsewhere: nothing that was typed is lost."""
+        """Left by whatever key: nothing that was typed is lost."""
+        pair_draft.keep(self._dataset(), self.book.unfinished())
         self._save()
 
     def on_resize(self) -> None:
@@ -144,8 +147,11 @@ class Pairs(Layer):
             return
         typed = self.book.whole()  # what came before the answer did is kept, after what was there
         self._saved = found
-        self.book.pairs[:] = [*found, *typed] or self.book.pairs
-        if found and not typed:
+        begun = self._begun()
+        self.book.pairs[:] = [*found, *begun, *typed] or self.book.pairs
+        if begun and not typed:
+            self.book.go(len(self.book.pairs) - 1)
+        elif found and not typed:
             self.book.add()
         else:
             self.book.go(len(self.book.pairs) - 1)
@@ -157,7 +163,14 @@ class Pairs(Layer):
     def _unread(self, info: ErrorInfo) -> None:
         if info.code not in UNREAD:
             self.say(info.sentence(), grave=True, for_seconds=8)
+        if begun := self._begun():
+            self.book.pairs[:] = [*begun, *self.book.whole()]
+            self.book.go(len(self.book.pairs) - 1)
         self._show()
+
+    def _begun(self) -> tuple[commands.QAPair, ...]:
+        """What was left unfinished the last time; none while something is typed already."""
+        return () if self.book.unfinished() else pair_draft.recall(self._dataset())
 
     # --- what is typed ----------------------------------------------------------------------
 
@@ -170,9 +183,6 @@ class Pairs(Layer):
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.input.has_focus:
             self._save_soon()
-
-    def on_input_submitted(self) -> None:
-        self.table.focus()
 
     def on_pair_table_moved(self, event: PairTable.Moved) -> None:
         self._go_to(event.at)
@@ -240,10 +250,33 @@ class Pairs(Layer):
     def action_pair_train(self) -> None:
         self.desk.attempt(self._leave(train=True), failed=self._not_saved)
 
-    def action_pair_add(self) -> None:
+    async def action_pair_add(self) -> None:
+        await self._settle()
         self.book.add()
         self._show()
-        self.question.focus()
+        self.set_focus(self.question)
+
+    async def action_pair_next(self) -> None:
+        """From the question to the answer, from there to the next pair, from the list to the question."""
+        await self._settle()
+        if self.focused is self.question:
+            self.set_focus(self.answer)
+        elif self.focused is self.title_field:
+            self.set_focus(self.table)
+        elif self.focused is not self.answer:
+            self.set_focus(self.question)
+        elif self.book.at + 1 < len(self.book.pairs):
+            self._go_to(self.book.at + 1)
+            self.set_focus(self.question)
+        else:
+            await self.action_pair_add()
+
+    async def _settle(self) -> None:
+        """What was typed so far is in its pair, also where it was typed faster than it is drawn."""
+        if isinstance(self.focused, PairArea):
+            await self.focused.typed()
+            if self.book.put(self.question.text, self.answer.text):
+                self._save_soon()
 
     def action_pair_delete(self) -> None:
         self.book.delete()
@@ -270,17 +303,3 @@ class Pairs(Layer):
     def _go_to(self, at: int) -> None:
         self.book.go(at)
         self._show()
-
-
-def _area(field: str, words: str) -> TextArea:
-    area = TextArea(
-        "",
-        id=field,
-        soft_wrap=True,
-        tab_behavior="focus",
-        show_line_numbers=False,
-        highlight_cursor_line=False,
-        placeholder=words,
-    )
-    area.cursor_blink = False
-    return area

@@ -27,6 +27,8 @@ class RunVerbs(MixVerbs, CopyVerbs):
     _started: runs.RunInfo | None = None
     _started_at = 0.0
     _picks: Picks | None = None
+    race_line = ""
+    """What a race varied last, for the next time."""
 
     def run_command(self, action_id: str, argument: str = "") -> None:
         """Do an action of the table."""
@@ -51,6 +53,33 @@ class RunVerbs(MixVerbs, CopyVerbs):
         from tui.screens.train import Train
 
         self.app.push_screen(Train(self, spec, said))
+
+    def action_race(self, argument: str = "") -> None:
+        """The form, and on it the question what a race should vary."""
+        from tui.screens.train import Train
+
+        self.action_train()
+
+        async def ask() -> None:
+            form = self.app.screen
+            if isinstance(form, Train):
+                await form.ready.wait()  # it chooses its data then
+                form.action_race_runs(argument)
+
+        self.app.call_after_refresh(lambda: self.attempt(ask()))
+
+    def take_race(self, race: commands.RaceInfo) -> None:
+        """A race was started here: the runs screen draws its members together."""
+        picks = self.run_picks()
+        picks.chosen.clear()
+        picks.take([member.run for member in race.members])
+        picks.metric = "eval"
+        from tui.screens.runs import Runs
+
+        screen = Runs(self, race.members[0].run)
+        self.app.push_screen(screen)
+        words = f"{name(race.group)}: {len(race.members)} runs are on their way. T shows its table."
+        self.app.call_after_refresh(lambda: screen.say(words, for_seconds=10))
 
     def _open_draft(self) -> bool:
         """The form as it was left, where its base is still here."""

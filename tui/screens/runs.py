@@ -19,6 +19,7 @@ from tui.run_view import RunView
 from tui.screens.runs_after import RunsAfter
 from tui.screens.runs_life import RunsLife
 from tui.screens.runs_moves import RunsMoves
+from tui.screens.runs_race import RunsRace
 from tui.widgets.lines import name
 from tui.widgets.run_chart import RunChart
 from tui.widgets.run_facts import RunFacts
@@ -37,7 +38,7 @@ FILTER = "tag:legal eval<2 method:dora lr>=1e-4 -state:failed or name~old"
 _SHOWN = {What.RUNS, What.CURVE, What.ADAPTERS, What.ENGINE}
 
 
-class Runs(RunsAfter, RunsLife, RunsMoves):
+class Runs(RunsAfter, RunsLife, RunsMoves, RunsRace):
     """The cursor stays on its run whatever happens to the others."""
 
     DEFAULT_CSS = """

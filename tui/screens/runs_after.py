@@ -28,8 +28,12 @@ class RunsAfter(RunsBase):
             self.desk.toggle_adapter(run.adapter)
 
     def action_chat_run(self) -> None:
-        run = self._with_adapter()
-        if run is not None:
+        run = self.table.run
+        if run is not None and not run.adapter and not run.whole:
+            self.action_list_checkpoints()  # what it has learnt so far
+        elif run is not None and run.whole:
+            self.say(f"{name(run.name)} is a whole model: Ctrl+L chats with it.")
+        elif self.here() is not None and run is not None:
             self.chat_with(run.adapter)
 
     def chat_with(self, adapter: str) -> None:
@@ -127,9 +131,65 @@ class RunsAfter(RunsBase):
                 self.ask(commands.ChangeRun(run=run.id, note=words))
 
         dialog = OneLine(
-            f"Note to {name(run.name)}", run.note, placeholder="What was tried, and why", limit=400
+            f"Note to {name(run.name)}", run.note, placeholder="What was tried, and why", limit=4000
         )
         self.app.push_screen(dialog, typed)
+
+    # --- what became of it ------------------------------------------------------------------
+
+    def action_show_report(self) -> None:
+        run = self.here()
+        if run is None:
+            return
+        from tui.modals.run_report import RunReportDialog
+
+        def chosen(what: str | None) -> None:
+            if what == "chat":
+                self.table.go(run.id)
+                self.action_chat_run()
+            elif what == "discard":
+                self.table.go(run.id)
+                self.action_delete_run()
+
+        def read(page: commands.RunPage) -> None:
+            if page.report is None:
+                words = "it failed or was stopped before" if run.ended else "it comes at the end"
+                self.say(f"{name(run.name)} has no report: {words}.")
+            else:
+                self.app.push_screen(RunReportDialog(run.name, page.report), chosen)
+
+        self.ask(commands.ReadRun(run=run.id, since=0, limit=1), read)
+
+    def action_prune_runs(self) -> None:
+        from tui.format import plural, size
+
+        def pruned(done: commands.Pruned) -> None:
+            self.say(f"{size(done.bytes_on_disk)} are free again.")
+
+        def looked(found: commands.Pruned) -> None:
+            if not found.items:
+                self.say("There is nothing to tidy up.")
+                return
+            from tui.modals.confirm import Confirm
+
+            kinds = [each.kind for each in found.items]
+            parts = [
+                plural(kinds.count("checkpoint"), "old checkpoint"),
+                plural(kinds.count("trash"), "deleted run"),
+            ]
+            question = (
+                f"Delete {' and '.join(part for part in parts if part[0] != '0') or 'leftovers'} for good?"
+            )
+            detail = f"It frees {size(found.bytes_on_disk)}. Adapters and best checkpoints stay."
+
+            def answered(yes: bool | None) -> None:
+                if yes:
+                    self._trash.clear()
+                    self.ask(commands.PruneRuns(dry_run=False), pruned)
+
+            self.app.push_screen(Confirm(question, detail, "delete"), answered)
+
+        self.ask(commands.PruneRuns(dry_run=True), looked)
 
     # --- the log and the trash --------------------------------------------------------------
 

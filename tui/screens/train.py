@@ -14,13 +14,13 @@ from engine.api import EngineError, ErrorInfo, commands, runs
 from tui import train_draft, train_presets
 from tui.actions import Moment, Where
 from tui.bindings import bindings
-from tui.screens.train_data import TrainData
+from tui.screens.train_race import TrainRace
 from tui.widgets.fields import ChoiceField
 from tui.widgets.lines import name
 from tui.widgets.section import Fold
 
 
-class Train(TrainData):
+class Train(TrainRace):
     """Leaves when the run is started, and hands it to the workbench; left otherwise, it keeps a draft."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.TRAIN)
@@ -169,6 +169,7 @@ class Train(TrainData):
 
     def on_unmount(self) -> None:
         """The form is as it was when it is opened again."""
+        self.stop_reading()
         if self.touched:
             train_draft.keep(train_draft.Draft(self.read()[0], self.said()))
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Input
 
 from engine.api import ErrorInfo, commands, rate_warning, runs
 from tui.dirty import What
+from tui.format import percent
+from tui.outbox import new_id
 from tui.screens.train_form import TrainForm
 from tui.text import clean
 from tui.train_fields import OBJECTIVES
-from tui.train_form import HUB, field_of
+from tui.train_form import HUB, MARKED, field_of
 from tui.train_words import change_words, data_words, need_words, parts_words, time_words
 from tui.widgets.lines import Piece, line
 
 if TYPE_CHECKING:
     from tui.screens.run_verbs import RunVerbs
 
+TICK = 0.5
+"""Seconds between two looks at how far a check is."""
 PATIENCE = 0.25
 """Seconds without a change after which the engine is asked again."""
 FETCH_HINT = "Enter fetches its first rows, so that they can be looked at."
@@ -44,6 +49,9 @@ class TrainAsks(TrainForm):
         """What the report is about, or is being made for."""
         self._seen: tuple[runs.TrainSpec, dict[str, str]] | None = None
         self._asked = 0
+        self._reading = ""
+        """The check under way, by the name that progress is told of."""
+        self._ticker: Timer | None = None
         self._timer: Timer | None = None
 
     def on_mount(self) -> None:
@@ -132,8 +140,11 @@ class TrainAsks(TrainForm):
         if self._checked is None or self._checked.data != command.data:
             self.report = None
         self._checked = command
+        self.stop_reading()
+        self._reading = new_id()
+        self._ticker = self.set_interval(TICK, self._show_reading)
         self.desk.ask(
-            command,
+            replace(command, job=self._reading),
             lambda report: self._take_report(command, report),
             failed=lambda info: self._no_report(command, info),
         )
@@ -141,10 +152,30 @@ class TrainAsks(TrainForm):
     def _take_report(self, command: commands.CheckData, report: runs.DatasetReport) -> None:
         if not self.is_attached or command != self._checked:
             return
+        self._read_out()
         self.report = report
         title = next((each.title for each in self.datasets if each.id == command.data), "")
+        title = "My marked replies" if command.data.startswith(MARKED) else title
         self.row("data").note(data_words(report, title))
         self._take_kind(report)
+
+    def stop_reading(self) -> None:
+        """End the check that is under way; nobody waits for it any more."""
+        if self._reading:
+            self.desk.ask(commands.StopData(self._reading), failed=lambda info: None)
+        self._read_out()
+
+    def _read_out(self) -> None:
+        if self._ticker is not None:
+            self._ticker.stop()
+        self._ticker, self._reading = None, ""
+
+    def _show_reading(self) -> None:
+        """How far a check is that takes its time."""
+        share, words = self.state.engine.exports.get(self._reading, (0.0, ""))
+        if words:
+            done = f" · {percent(share)}" if share >= 0 else ""
+            self.row("data").note(f"Reading: {words}{done}")
 
     def _take_kind(self, report: runs.DatasetReport) -> None:
         """Data of another kind than chats is learnt in its own way, without being asked for it."""
@@ -160,6 +191,7 @@ class TrainAsks(TrainForm):
 
     def _no_report(self, command: commands.CheckData, info: ErrorInfo) -> None:
         if self.is_attached and command == self._checked:
+            self._read_out()
             self.row("data").note("")
             self.refuse(info, field=field_of(info) or "data")
 

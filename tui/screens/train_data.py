@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from engine.api import ErrorInfo, commands
 from tui.format import plural
-from tui.screens.train_asks import TrainAsks
+from tui.outbox import new_id
+from tui.screens.train_asks import TICK, TrainAsks
 from tui.text import clean
 from tui.train_form import HUB
 from tui.train_words import usable
@@ -54,11 +55,9 @@ class TrainData(TrainAsks):
 
     def take_dataset(self, data: str | None) -> None:
         """What was chosen from the list, or made."""
-        from tui.modals.train_lists import MARKED, WRITE
+        from tui.modals.train_lists import WRITE
 
-        if data == MARKED:
-            self.desk.attempt(self._use_marked(), failed=self.tell_failure)
-        elif data == WRITE:
+        if data == WRITE:
             self.action_write_pairs()
         elif data:
             self.put_data(data)
@@ -70,21 +69,6 @@ class TrainData(TrainAsks):
         self.data_field.value = clean(data)
         self.data_field.focus()
         self.check_soon()
-
-    async def _use_marked(self) -> None:
-        """Write the good and edited replies to a file, and train on that."""
-        from tui import marked_rows
-
-        rows = await marked_rows.fetch(
-            self.desk.link.request, "messages", lambda count: self.say(f"Gathered {plural(count, 'row')} …")
-        )
-        if not rows:
-            self.say("None of the marked replies is good or edited, so there is nothing to learn from.")
-            return
-        path = await asyncio.to_thread(marked_rows.keep, "marked-messages", rows)
-        if self.is_attached:
-            self.take_dataset(str(path))
-            self.say(f"Wrote {plural(len(rows), 'row')} to {clean(str(path))}", for_seconds=8)
 
     def tell_failure(self, info: ErrorInfo) -> None:
         """In the bottom line."""
@@ -140,11 +124,23 @@ class TrainData(TrainAsks):
         limit = spec.limit or HUB_ROWS
 
         async def work(tell: Tell) -> commands.DataPreview:
-            tell(-1, f"Fetching {limit:,} rows of {data}")
-            preview: commands.DataPreview = await self.desk.link.request(
-                commands.FetchData(data=data, limit=limit)
+            job, exports = new_id(), self.state.engine.exports
+            words = f"Fetching {limit:,} rows of {data}"
+            tell(-1, words)
+            asked = asyncio.ensure_future(
+                self.desk.link.request(commands.FetchData(data=data, limit=limit, job=job))
             )
-            return preview
+            try:
+                while not (await asyncio.wait({asked}, timeout=TICK))[0]:
+                    share, _ = exports.get(job, (-1.0, ""))
+                    tell(share, words)
+                preview: commands.DataPreview = asked.result()
+                return preview
+            except asyncio.CancelledError:
+                self.desk.ask(commands.StopData(job), failed=lambda info: None)
+                raise
+            finally:
+                asked.cancel()
 
         def done(ended: Ended[commands.DataPreview] | None) -> None:
             if ended is not None and ended.error is not None:

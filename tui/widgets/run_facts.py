@@ -10,6 +10,7 @@ from engine.api import runs
 from tui.format import clock, parameters, seconds, shorten, size
 from tui.overlay_cells import colour, letter
 from tui.run_diff import differing, sentence, signed
+from tui.run_sizes import measured_words, rows_words
 from tui.run_values import loss, plain_number, shown, value
 from tui.run_view import RunView
 from tui.state import State
@@ -105,7 +106,7 @@ def facts(run: runs.RunInfo, model: str, eta: float | None = None) -> list[tuple
         ("on", _ON.get(spec.targets, spec.targets)),
         ("rate", f"{plain_number(spec.rate) if spec.rate else 'auto'}, warm-up {spec.warmup * 100:g} %"),
         ("batch", f"{spec.batch} × {spec.accumulate}, rows to {spec.length:,}"),
-        ("length", steps if spec.steps else f"{steps} ({spec.epochs:g} epochs)"),
+        ("length", steps if spec.steps or not spec.epochs else f"{steps} ({spec.epochs:g} epochs)"),
         ("held out", f"{spec.eval_fraction * 100:g} %, seed {spec.seed}"),
         ("", ""),
         *_measured(run),
@@ -134,13 +135,16 @@ def _measured(run: runs.RunInfo) -> list[tuple[str, str]]:
         found.append(("speed", f"{run.tokens_per_s:,.0f} tokens/s"))
     if run.grad_norm and run.state == "running":
         found.append(("gradient", plain_number(run.grad_norm)))
+    if run.rows:
+        found.append(("rows", rows_words(run)))
     if run.tokens:
         found.append(("tokens", parameters(run.tokens)))
     if run.peak:
         found.append(("peak", size(run.peak)))
+    if run.predicted:
+        found.append(("predicted", size(run.predicted)))
     if run.measured:
-        foretold = f", foretold {size(run.predicted)}" if run.predicted else ""
-        found.append(("it took", f"{size(run.measured)}{foretold}"))
+        found.append(("measured", measured_words(run)))
     if run.adapter_bytes:
         found.append(("adapter", size(run.adapter_bytes)))
     if run.forgetting is not None:

@@ -20,7 +20,7 @@ from engine.protocol.errors import fault
 from engine.protocol.report import RunSample
 from engine.protocol.runs import PauseMode, Phase, PhaseMark, RunFinding, StepPoint
 from engine.protocol.training import TrainSpec
-from engine.training import RunJob
+from engine.training import Foreseen, RunJob
 from engine.workers.backend import TorchBackend
 from engine.workers.bench.resident import highest, resident
 from engine.workers.bench.sides import prose
@@ -59,6 +59,8 @@ class Clock:
         self._last = time.perf_counter()
 
     def sized(self, steps: int) -> None: ...
+
+    def foreseen(self, found: Foreseen) -> None: ...
 
     def phase(self, phase: Phase, step: int = 0) -> PhaseMark:
         if phase == "first step":

@@ -25,6 +25,7 @@ from engine.workers.loaded import LoadedModel, load
 from engine.workers.training.initialise import Start
 from engine.workers.training.labels import Labeller
 from engine.workers.training.quantised_base import PackedStarts
+from engine.workers.training.whereabouts import run_device, same
 from engine.workers.vocabulary import Vocabulary
 
 HEADROOM = 512 << 20
@@ -56,14 +57,16 @@ class Base:
     ) -> Base:
         """The chat's weights where a run can share them, else its own; `loading` is called before those.
 
-        Raises EngineError `run_too_large`, `method_unsupported`, `dtype_unsupported`, and what fails a load.
+        Raises EngineError `run_too_large`, `method_unsupported`, `dtype_unsupported`, `device_unknown`, and
+        what fails a load.
         """
-        check_here(spec, pick_device())
-        if shares_weights(loaded.info, spec):
+        device = run_device(spec.device, loaded.model.device)
+        check_here(spec, device)
+        if shares_weights(loaded.info, spec) and same(device, loaded.model.device):
             return cls.of(loaded)
         loading()
         starts = PackedStarts(spec)
-        own = own_base(loaded.info, cancelled, spec, starts)
+        own = own_base(loaded.info, cancelled, spec, starts, device)
         made = cls.of(own)
         return cls(made.pristine, made.labeller, made.reference, made.folder, starts.taken)
 
@@ -73,16 +76,20 @@ class Base:
 
 
 class SharedBases:
-    """Bases that runs load for themselves: those that take turns hold one together, for as long as any lives."""
+    """Bases that runs load for themselves; those that take turns hold one together while any lives."""
 
     def __init__(self) -> None:
-        self._held: WeakValueDictionary[tuple[str, str, str], Base] = WeakValueDictionary()
+        self._held: WeakValueDictionary[tuple[str, str, str, str], Base] = WeakValueDictionary()
 
-    def get(self, info: ModelInfo, spec: TrainSpec, make: Callable[[], Base]) -> Base:
-        """The base that another run made, where both would make the same; else what `make` returns."""
-        if shares_weights(info, spec) or spec.method in MUTATING or spec.method == "full":
+    def get(self, info: ModelInfo, spec: TrainSpec, make: Callable[[], Base], *, apart: bool = False) -> Base:
+        """The base that another run made, where both would make the same; else what `make` returns.
+
+        `apart`: the run learns on another device than the chat's.
+        """
+        shares = shares_weights(info, spec) and not apart
+        if shares or spec.method in MUTATING or spec.method == "full":
             return make()
-        key = (info.id, spec.quant, spec.dtype)
+        key = (info.id, spec.quant, spec.dtype, spec.device)
         found = self._held.get(key)
         if found is None:
             found = self._held[key] = make()
@@ -96,9 +103,12 @@ def shares_weights(info: ModelInfo, spec: TrainSpec) -> bool:
     return not info.quant and not spec.quant and asked in ("", info.load_dtype)
 
 
-def own_bytes(info: ModelInfo, spec: TrainSpec, dtype: torch.dtype) -> int:
-    """Bytes of the weights that a run holds beside the chat's; `dtype`: what it computes in."""
-    shares = shares_weights(info, spec)
+def own_bytes(info: ModelInfo, spec: TrainSpec, dtype: torch.dtype, *, apart: bool = False) -> int:
+    """Bytes of the weights that a run holds beside the chat's; `dtype`: what it computes in.
+
+    `apart`: it learns on another device than the chat's.
+    """
+    shares = shares_weights(info, spec) and not apart
     own = 0 if shares else _held(info, spec.quant or dtype_name(dtype), dtype)
     if spec.method == "full":
         own += _held(info, spec.dtype or "float32")
@@ -140,20 +150,22 @@ def own_base(
     cancelled: threading.Event,
     spec: TrainSpec | None = None,
     starts: PackedStarts | None = None,
+    device: torch.device | None = None,
 ) -> LoadedModel:
     """Weights for one run beside those that the chat keeps: whole, or packed by bitsandbytes.
 
-    Raises EngineError `run_too_large` when both do not fit, and all that fails a load.
+    `device`: where they go; None takes the first GPU where there is one. Raises EngineError `run_too_large`
+    when both do not fit, and all that fails a load.
     """
     wanted = spec or TrainSpec(info.id, "")
-    device = pick_device()
+    device = device or pick_device()
     dtype = pick_dtype(wanted.dtype, device)
     asked = replace(info, state="available", memory=0, quant="", load_dtype="", note="")
     need = _held(info, wanted.quant or dtype_name(dtype), dtype) + HEADROOM
     free = psutil.virtual_memory().available
     if device.type == "cpu" and need > free:
         raise _too_large(info, wanted, need, free)
-    load_spec = LoadSpec(asked, dtype_name(dtype), wanted.quant)
+    load_spec = LoadSpec(asked, dtype_name(dtype), wanted.quant, device=str(device))
     return load(load_spec, 0, lambda _fraction, _phase: None, cancelled, starts if wanted.quant else None)
 
 

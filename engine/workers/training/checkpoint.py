@@ -95,15 +95,6 @@ def read_weights(folder: Path, student: Student) -> None:
         raise _unreadable(folder, error) from error
 
 
-def publish(source: Path, target: Path) -> None:
-    """Copy a PEFT folder, the weights last: a folder without them is not listed. Raises OSError."""
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = sorted(source.iterdir(), key=lambda path: (path.suffix == ".safetensors", path.name))
-    for file in files:
-        with open(file, "rb") as old, replacing(target / file.name) as new:
-            shutil.copyfileobj(old, new, 1 << 20)
-
-
 def _fill(
     temp: Path, course: Course, student: Student, optimiser: AdamW, adapter: Callable[[Path], None] | None
 ) -> None:
@@ -118,7 +109,6 @@ def _fill(
         shelf.described(temp),
         created=time.time(),
         eval_loss=course.evaluated_now,
-        best=course.best_step == course.step,
         versions=machine.versions(),
         threads=torch.get_num_threads(),
         isa=machine.isa(),

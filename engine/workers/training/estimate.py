@@ -181,13 +181,18 @@ def seconds(parameters: int, tokens: int, speed: float) -> float:
 
 
 def estimate(
-    shape: Shape, spec: TrainSpec, steps: int, counts: tuple[int, int, int], duration: float
+    shape: Shape,
+    spec: TrainSpec,
+    steps: int,
+    counts: tuple[int, int, int],
+    duration: float,
+    device: torch.device | None = None,
 ) -> Estimate:
     """Put together, against the memory that is free now. `counts`: rows, tokens, labelled tokens."""
     from engine.workers.device import pick_device
     from engine.workers.training.fitting import changes, pool, rules
 
-    facts = pool(pick_device(), shape.shared)
+    facts = pool(device or pick_device(), shape.shared)
     reserve, taught = rules(facts)
     room = (facts.free - reserve) / taught.factor
     recomputed = recomputed_layers(shape, spec, room)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from torch.optim import AdamW
 
 from engine.models.adapter_fit import vocabulary_mark
@@ -17,6 +18,7 @@ from engine.training import RunJob, RunSink
 from engine.workers.training import checkpoint
 from engine.workers.training.adapter import model_card
 from engine.workers.training.course import Course
+from engine.workers.training.lesson import step_count
 from engine.workers.training.room import saved_in_the_end
 from engine.workers.training.student import Student, result_folder
 
@@ -69,8 +71,11 @@ class Keeper:
             self._inexact(course.step, f"the data has {examples:,} examples, and had {course.examples:,}")
         if spec.batch < course.unit:
             self._inexact(course.step, f"its batches are computed in parts of {spec.batch} now")
-        course.steps, course.examples = steps, examples
         course.units = max(1, spec.batch * spec.accumulate // course.unit)
+        if course.unit != spec.batch:  # the order is of the larger batches still, and so is their number
+            steps = step_count(replace(spec, batch=course.unit, accumulate=course.units), examples)
+            self._sink.sized(steps)
+        course.steps, course.examples = steps, examples
         course.rate, course.schedule, course.warmup = spec.rate, spec.schedule, spec.warmup
         return course
 
@@ -91,7 +96,7 @@ class Keeper:
             return ""
         kept = self._best(course) if course.early else shelf.place(self._run) / shelf.name(self.saved_at)
         if self._adapters:
-            self._in_the_end(course, lambda: checkpoint.publish(kept / shelf.ADAPTER, self.result))
+            self._in_the_end(course, lambda: shelf.publish(kept / shelf.ADAPTER, self.result))
         else:
             checkpoint.read_weights(kept, self._student)
             note, card = self._note(course), self._card(course)
@@ -111,7 +116,7 @@ class Keeper:
         make = adapter if self._adapters else None
         folder = checkpoint.write(self._run, course, self._student, self._optimiser, make)
         if make is not None:
-            checkpoint.publish(folder / shelf.ADAPTER, self.result)
+            shelf.publish(folder / shelf.ADAPTER, self.result)
         return folder
 
     def _best(self, course: Course) -> Path:

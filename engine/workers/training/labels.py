@@ -24,6 +24,10 @@ IGNORED = -100
 """The label of a token that carries no loss (torch.nn.functional.cross_entropy's ignore_index)."""
 
 
+END_OF_TEXT = "<|endoftext|>"
+"""What Qwen's own pretraining puts between documents; its chat models end turns with another token."""
+
+
 class Example(msgspec.Struct, frozen=True):
     """Token ids and their labels, of one length; a label is the id itself or IGNORED, not shifted."""
 
@@ -134,13 +138,13 @@ class Labeller:
 
     def text(self, text: str) -> Example:
         """A plain text, all of it labelled, with the end token behind it."""
-        ids = self._ids(text)
-        end = self._tokenizer.eos_token_id
-        ids = ids if end is None else [*ids, end]
+        ids = [*self._ids(text), end_of_text(self._tokenizer)]
         return Example(ids, list(ids))
 
     def stops(self, example: Example) -> bool:
-        """Whether the token at which generation ends is learnt where the answer ends."""
+        """Whether the token at which generation ends is learnt where the answer ends; always of a text."""
+        if example.labels == example.ids:
+            return True
         learnt = [label for label in example.labels if label != IGNORED]
         return bool(learnt) and learnt[-1] in self._stop_ids
 
@@ -154,6 +158,15 @@ class Labeller:
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def end_of_text(tokenizer: Any) -> int:
+    """The id that stands between documents. Raises EngineError `no_end_token`."""
+    known = tokenizer.get_vocab().get(END_OF_TEXT)
+    end = tokenizer.eos_token_id if known is None else known
+    if end is None:
+        raise fault("no_end_token", "The tokenizer has no end token to put between two texts")
+    return int(end)
 
 
 def _joined(prompt: str, whole: str, asked: str) -> tuple[str, int]:

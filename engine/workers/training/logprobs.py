@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-CHUNK = 256
-"""Rows of logits that exist at a time."""
+from engine.workers.training.loss import chunk_rows
 
 
 class _ChunkedLogProbs(torch.autograd.Function):
@@ -23,8 +22,9 @@ class _ChunkedLogProbs(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, softcap: float) -> Tensor:
         found = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if hidden.requires_grad else None
-        for start in range(0, hidden.shape[0], CHUNK):
-            rows = slice(start, start + CHUNK)
+        chunk = chunk_rows(weight.shape[0])
+        for start in range(0, hidden.shape[0], chunk):
+            rows = slice(start, start + chunk)
             logits = (hidden[rows] @ weight.T).float()
             slope = None
             if softcap:
@@ -95,5 +95,7 @@ def _in_chunks(head: nn.Module, hidden: Tensor, targets: Tensor, scale: float, s
             logits = torch.tanh(logits / softcap) * softcap
         return -nn.functional.cross_entropy(logits, wanted, reduction="none")
 
-    parts = zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
+    weight: Any = head.weight
+    chunk = chunk_rows(weight.shape[0])
+    parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
     return torch.cat([checkpoint(part, rows, wanted, use_reentrant=False) for rows, wanted in parts])

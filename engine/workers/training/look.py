@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,14 +34,25 @@ BROKEN = "\ufffd"
 HIDDEN = "The model's chat template leaves this answer out, so there is nothing to put a label on"
 
 
-def counted(report: DatasetReport, spec: TrainSpec, model: ModelInfo, path: Path) -> DatasetReport:
-    """The report with what the rows are in this model's tokens, within `spec.length` and `spec.limit`."""
+def counted(
+    report: DatasetReport,
+    spec: TrainSpec,
+    model: ModelInfo,
+    path: Path,
+    told: Callable[[int, int], None] | None = None,
+) -> DatasetReport:
+    """The report with what the rows are in this model's tokens, within `spec.length` and `spec.limit`.
+
+    `told` hears how many rows are read, of how many.
+    """
     with_labels = labeller_of(model)
     sizes = array("Q")
     count = {"too_long": 0, "unmatched": 0, "labelled": 0, "unstopped": 0}
     problems = list(report.problems)
     more = 0
-    for row in _usable(spec, path):
+    for done, row in enumerate(_usable(spec, path)):
+        if told is not None:
+            told(done, report.rows)
         for _, example in examples(row, with_labels):
             what = _judge(example, spec.length, with_labels, count)
             if example is not None:

@@ -15,6 +15,9 @@ from engine.workers.training.logprobs import by_row, token_logprobs
 from engine.workers.training.preference import Pair, both, pair_metrics, pairs
 from engine.workers.training.student import Student
 
+SURE = 1e-6
+"""Minus the mean log-probability from which on an answer counts as certain."""
+
 
 class Orpo:
     """See engine.workers.training.objective.Objective; needs no reference.
@@ -50,5 +53,9 @@ class Orpo:
 
 
 def _log1mexp(x: Tensor) -> Tensor:
-    """log(1 - exp(x)) of x < 0, without cancellation on either side of -ln 2."""
+    """log(1 - exp(x)) of x < 0, without cancellation on either side of -ln 2.
+
+    An answer that is known by heart has an x that rounds to 0, whose slope would be no number.
+    """
+    x = x.clamp(max=-SURE)
     return torch.where(x < -math.log(2), torch.log1p(-torch.exp(x)), torch.log(-torch.expm1(x)))

@@ -170,7 +170,6 @@ class _Watch:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._most = 0
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)

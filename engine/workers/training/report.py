@@ -104,10 +104,9 @@ def write_report(
     if stopped.is_set():
         return None
     student.answer()
-    base.pristine.eval()
     try:
         found = report(
-            base.pristine,
+            student.before(),
             student.network,
             base.labeller,
             examples,

@@ -13,7 +13,7 @@ from engine.protocol.errors import EngineError, fault
 from engine.protocol.report import RunSample
 from engine.protocol.runs import PauseMode, Phase, PhaseMark, RunFinding, StepPoint
 from engine.runs.faults import FULL
-from engine.training import RunSink
+from engine.training import Foreseen, RunSink
 
 T = TypeVar("T")
 MARGIN = 2.2
@@ -74,6 +74,9 @@ class PatientSink:
 
     def sized(self, steps: int) -> None:
         self._sink.sized(steps)
+
+    def foreseen(self, found: Foreseen) -> None:
+        self._sink.foreseen(found)
 
     def phase(self, phase: Phase, step: int = 0) -> PhaseMark:
         return self._patiently(lambda: self._sink.phase(phase, step))

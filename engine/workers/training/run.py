@@ -20,8 +20,8 @@ from torch.optim import AdamW
 from engine.protocol.errors import fault
 from engine.protocol.report import RunSample
 from engine.protocol.runs import StepPoint
-from engine.training import RunJob, RunOutcome, RunSink
-from engine.workers.device import give_back_memory
+from engine.training import Foreseen, RunJob, RunOutcome, RunSink
+from engine.workers.device import device_words, give_back_memory
 from engine.workers.gate import Gate
 from engine.workers.training.answers import told
 from engine.workers.training.base import Base
@@ -32,6 +32,7 @@ from engine.workers.training.lesson import Lesson, prepare, step_count
 from engine.workers.training.objective import Example, objective_of
 from engine.workers.training.optimiser import adamw
 from engine.workers.training.pause import moved_out, stand_still
+from engine.workers.training.ranks import Ranks
 from engine.workers.training.rehearsal import Rehearsal, Rehearsed
 from engine.workers.training.report import SHOWN, may_take, write_report
 from engine.workers.training.room import PatientSink
@@ -47,13 +48,17 @@ LOOKS = 64
 class Run:
     """The training thread's work on one job. Raises EngineError; what was saved before stays."""
 
-    def __init__(self, job: RunJob, base: Base, sink: RunSink, gate: Gate) -> None:
+    def __init__(
+        self, job: RunJob, base: Base, sink: RunSink, gate: Gate, ranks: Ranks | None = None
+    ) -> None:
+        """`ranks`: the processes that compute it together; None is this one alone."""
+        self._ranks = ranks or Ranks()
         self._job = job
         self._spec = job.spec
         self._base = base
         self._sink = PatientSink(sink)
         self._gate = gate
-        self._objective = objective_of(job.spec)
+        self._objective = self._ranks.objective(objective_of(job.spec))
         self._held: list[Example] = []
         self._student: Student
         self._optimiser: AdamW
@@ -82,10 +87,12 @@ class Run:
         self._held = lesson.held
         steps = step_count(self._spec, len(lesson.train))
         self._sink.sized(steps)
+        device = device_words(self._base.device)
+        self._sink.foreseen(Foreseen(lesson.rows, lesson.left_out, device=device))
         self._sink.phase("load")
         self._student = Student(self._base, self._spec)
         self._optimiser = adamw(self._student, self._spec)
-        self._keeper = Keeper(self._job, self._sink, self._student, self._optimiser)
+        self._keeper = self._ranks.keeper(self._job, self._sink, self._student, self._optimiser)
         resumed = self._keeper.resume()
         if resumed is None:
             self.course = self._fresh(steps, len(lesson.train))
@@ -95,6 +102,7 @@ class Run:
         self._feed = self._fed(lesson)
         if resumed is None and self._student.looks:
             self._look(lesson)
+        self._ranks.spread(self._student, self._optimiser)
         self._rehearse(lesson)
         if resumed is None:
             self._evaluate()
@@ -124,10 +132,13 @@ class Run:
         """One step on the longest rows, before the first real one. Raises EngineError `run_too_large`."""
         self._sink.phase("rehearsal", self.course.step)
         self._gate.wait(self._sink.stopped)
-        if self.done:
+        if self.done or not self._ranks.whole:
             return
-        rehearsal = Rehearsal(self._spec, self._student, self._objective, self._job.model.id)
-        self._rehearsed = rehearsal.hold(lesson)
+        spec = self._ranks.own(self._spec)
+        rehearsal = Rehearsal(spec, self._student, objective_of(spec), self._job.model.id)
+        found = self._rehearsed = rehearsal.hold(lesson)
+        left = found.left_s(lesson, self._spec, self.course.steps - self.course.step)
+        self._sink.foreseen(Foreseen(predicted=found.predicted, measured=found.measured, left_s=left))
 
     # --- advance ----------------------------------------------------------------------------
 
@@ -137,6 +148,7 @@ class Run:
         While the run is paused this blocks at a step's end. A parked or stopped run is done too.
         """
         for _ in range(steps):
+            self._ranks.meet(self._sink.stopped)
             self._pause()
             if self.done:
                 break
@@ -168,7 +180,7 @@ class Run:
         group = [part for _ in range(course.units) for part in pieces(self._feed.take(), spec.batch)]
         loss, metrics, waited = self._learn(step, group)
         weights = list(self._student.weights().values())
-        norm = float(torch.nn.utils.clip_grad_norm_(weights, spec.clip or math.inf, foreach=False))
+        norm = self._ranks.clip(weights, spec.clip or math.inf)
         self._check_finite(step, loss, norm)
         rate = rate_at(step, course.steps, spec.rate, spec.warmup, spec.schedule)
         for options in self._optimiser.param_groups:
@@ -199,13 +211,15 @@ class Run:
         self._student.learn()
         for micro, part in enumerate(group):
             waited += self._gate.wait(self._sink.stopped)
-            self._student.at(step, micro)
+            self._student.at(step, self._ranks.micro(micro))
             summed, more = self._objective.summed(self._student, part)
             loss = summed / weight
             loss.backward()
             total += float(loss.detach())
             _add(metrics, more)
-        return total, _means(metrics, weight), waited
+        self._ranks.gather(list(self._student.weights().values()))
+        total, sums = self._ranks.summed(total, metrics)
+        return total, _means(sums, weight), waited
 
     def _check_finite(self, step: int, loss: float, norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(norm):
@@ -272,10 +286,11 @@ class Run:
             total += float(summed)
             weight += self._objective.weight(batch)
             _add(metrics, more)
+        total, sums = self._ranks.summed(total, metrics)
         loss = total / max(1, weight)
         if not math.isfinite(loss):
             self._diverged(step, f"eval loss {loss}")
-        means = _means(metrics, max(1, weight))
+        means = _means(sums, max(1, weight))
         self._sink.point(
             StepPoint(step, eval_loss=loss, at=time.time(), epoch=self._feed.epochs, metrics=means)
         )
@@ -307,7 +322,8 @@ class Run:
         if whole or self._parked or save:
             keeper.save(course)
         result = "" if self._parked else keeper.finish(course)
-        forgetting = self._report() if whole and result and not self._parked else None
+        reports = whole and result and not self._parked and self._ranks.whole
+        forgetting = self._report() if reports else None
         self._sink.phase("paused" if self._parked else "end", course.step)
         self._student.close()
         self._optimiser.state.clear()
@@ -342,4 +358,5 @@ def _add(sums: dict[str, float], more: Mapping[str, float]) -> None:
 
 
 def _means(sums: Mapping[str, float], weight: int) -> dict[str, float]:
-    return {name: value / weight for name, value in sums.items()}
+    # One that is not finite would make its line of the log unreadable; the loss itself is checked apart.
+    return {name: value / weight for name, value in sums.items() if math.isfinite(value)}

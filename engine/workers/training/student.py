@@ -121,6 +121,17 @@ class Student:
         with self._model.disable_adapter():
             yield
 
+    def before(self) -> nn.Module:
+        """A network that computes as the model did when the run began, in evaluation mode.
+
+        Of a packed base that a start was taken out of, the base alone is not that model.
+        """
+        if not self._base.starts:
+            return self._base.pristine.eval()
+        model = with_lora(self._base.pristine, self._spec, self._base.reference)
+        start_adapter(model, self._spec, self._base.starts)
+        return model.eval().get_base_model()  # type: ignore[no-any-return]
+
     def state(self) -> dict[str, Tensor]:
         """All that learns, by stable names: the weights themselves, not copies."""
         return {name: weight.detach() for name, weight in self.weights().items()}

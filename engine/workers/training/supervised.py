@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -10,7 +11,9 @@ from engine.data.rows import Row
 from engine.workers.training.batches import padded
 from engine.workers.training.labels import Example, Labeller, Tally
 from engine.workers.training.loss import summed_loss
-from engine.workers.training.student import Student
+
+if TYPE_CHECKING:  # it imports PEFT, which takes seconds, and who scores texts needs none
+    from engine.workers.training.student import Student
 
 
 class Supervised:

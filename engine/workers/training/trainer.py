@@ -20,7 +20,6 @@ from engine.workers.device import (
     give_back_memory,
     is_out_of_memory,
     out_of_memory,
-    pick_device,
     pick_dtype,
     use_threads,
 )
@@ -30,6 +29,7 @@ from engine.workers.load import build_config
 from engine.workers.loaded import LoadedModel
 from engine.workers.training import estimate as fit
 from engine.workers.training.base import Base, SharedBases, labeller, own_bytes, shares_weights
+from engine.workers.training.whereabouts import run_device, same
 from engine.workers.vocabulary import Vocabulary, end_ids
 
 if TYPE_CHECKING:
@@ -63,12 +63,13 @@ class TorchTrainer:
         if spec.packing:
             check_packing(config)
         steps = step_count(spec, len(lesson.train))
-        device = pick_device()
-        dtype = pick_dtype(spec.dtype, device)
         loaded = self._loaded(model.id)
+        device = run_device(spec.device, loaded.model.device if loaded else None)
+        dtype = pick_dtype(spec.dtype, device)
         held = loaded.info.memory if loaded else 0
-        shared = held if loaded and shares_weights(loaded.info, spec) else 0
-        own = own_bytes(loaded.info if loaded else model, spec, dtype)
+        apart = loaded is not None and not same(device, loaded.model.device)
+        shared = held if loaded and not apart and shares_weights(loaded.info, spec) else 0
+        own = own_bytes(loaded.info if loaded else model, spec, dtype, apart=apart)
         width = 4 if spec.method == "full" and not spec.dtype else dtype.itemsize
         shape = fit.shape_of(
             config,
@@ -90,10 +91,15 @@ class TorchTrainer:
         seen = lesson.tokens / len(lesson.train) * spec.batch * spec.accumulate * steps
         duration = fit.seconds(model.parameters, int(seen), fit.flops_per_second(device, dtype))
         counts = (len(lesson.train) + len(lesson.held), lesson.tokens, lesson.labelled)
-        return fit.estimate(replace(shape, adapter=adapter), spec, steps, counts, duration)
+        found = fit.estimate(replace(shape, adapter=adapter), spec, steps, counts, duration, device)
+        return replace(found, left_out=lesson.left_out)
 
     def train(self, job: RunJob, sink: RunSink, *, save_on_stop: threading.Event) -> RunOutcome:
         """Run to the end, or until stopped."""
+        if job.spec.objective == "grpo":
+            from engine.workers.training.outside import train_outside
+
+            return train_outside("engine.workers.grpo", job, sink)
         try:
             return _guarded(job, lambda: self._run(job, sink).run(save_on_stop))
         finally:
@@ -116,7 +122,8 @@ class TorchTrainer:
         def make() -> Base:
             return Base.for_run(loaded, job.spec, sink.stopped, lambda: sink.phase("load"))
 
-        base = make() if bases is None else bases.get(loaded.info, job.spec, make)
+        apart = not same(run_device(job.spec.device, loaded.model.device), loaded.model.device)
+        base = make() if bases is None else bases.get(loaded.info, job.spec, make, apart=apart)
         return Run(job, base, sink, self._gate)
 
     def _whole(self, model: str) -> LoadedModel | None:

@@ -1,0 +1,50 @@
+"""The train form's run in several variations."""
+
+from __future__ import annotations
+
+from engine.api import ErrorInfo, commands
+from tui import train_draft
+from tui.race_line import Asked
+from tui.screens.train_data import TrainData
+
+
+class TrainRace(TrainData):
+    """Asks for the line, starts the race, and hands it to the workbench."""
+
+    def action_race_runs(self, said: str = "") -> None:
+        from tui.modals.race_line import RaceLine
+
+        if self.starting:
+            return
+        spec, faults = self.read()
+        self.show_faults(faults)
+        if faults:
+            self.focus_fault(next(iter(faults)))
+            self.say("This field needs a look before a race.", grave=True)
+            return
+        one_s = self.estimate.seconds if self.estimate is not None else None
+        first = said or self.desk.race_line
+
+        def asked(found: Asked | None) -> None:
+            if found is not None:
+                self.starting = True
+                self.desk.attempt(self._race(found), failed=self._not_started)
+
+        self.app.push_screen(RaceLine(first, one_s), asked)
+
+    def _not_started(self, info: ErrorInfo) -> None:
+        """A start was refused."""
+        raise NotImplementedError
+
+    async def _race(self, asked: Asked) -> None:
+        await self.ready.wait()
+        spec, _ = self.read()
+        race: commands.RaceInfo = await self.desk.link.request(
+            commands.StartRace(spec, asked.expression, turns=asked.turns, keep=asked.keep, turn=asked.turn)
+        )
+        self.desk.race_line = asked.expression
+        self.starting = self.touched = False
+        train_draft.forget()
+        if self.is_attached:
+            self.dismiss()
+        self.desk.take_race(race)
