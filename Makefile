@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PREFIX ?= $(HOME)/.local
 INSTALLED := $(PREFIX)/share/qwill/venv
 ARGS ?=
-WORKERS ?= 3
+WORKERS ?= 2
 TORCH ?=
 ifneq ($(filter-out cpu cuda rocm,$(TORCH)),)
 $(error TORCH is "$(TORCH)"; it can be cpu, cuda or rocm)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.homes import move_into, new_home
 
 
 def pytest_collection_finish() -> None:
@@ -19,15 +19,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A short private home (a socket's path is limited), with XDG folders and Hugging Face's cache in it."""
-    folder = Path(tempfile.mkdtemp(prefix="qw-"))
-    monkeypatch.setenv("HOME", str(folder))
-    for name in ("STATE", "DATA", "CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
-    monkeypatch.setenv("HF_HOME", str(folder / "hf"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("QWILL_FIND_SERVERS", "0")  # whatever runs on this machine
-    for name in ("NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"):
-        monkeypatch.delenv(name, raising=False)  # a test must not reach the clipboard of whoever runs it
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    """A home of the test's own."""
+    with new_home() as folder:
+        move_into(folder, monkeypatch)
+        yield folder

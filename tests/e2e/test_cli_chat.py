@@ -17,10 +17,12 @@ from tests.support.pty_app import QWILL, ROOT, PtyApp
 from tests.support.scripted import engine_with
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+shared = pytest.mark.usefixtures("shared_home")
 SUM = "What is 482 + 359?"
 NO_FOLDER = ("chat", "-p", "hi", "-m", "/nowhere/at/all")
 
 
+@shared
 async def test_the_answer_is_on_stdout_and_the_thinking_on_stderr() -> None:
     done = await qwill("chat", "-p", SUM)
     assert done.code == 0
@@ -29,6 +31,7 @@ async def test_the_answer_is_on_stdout_and_the_thinking_on_stderr() -> None:
     assert "\x1b" not in done.out + done.err
 
 
+@shared
 async def test_without_thinking_nothing_is_on_stderr() -> None:
     done = await qwill("chat", "-p", "What can you do?", "--no-think")
     assert done.code == 0
@@ -36,6 +39,7 @@ async def test_without_thinking_nothing_is_on_stderr() -> None:
     assert done.err == ""
 
 
+@shared
 async def test_json_is_one_line_with_the_texts_as_decoded() -> None:
     done = await qwill("chat", "-p", SUM, "--json", "--temperature", "0", "--seed", "7")
     assert done.code == 0
@@ -62,6 +66,7 @@ async def test_json_is_one_line_with_the_texts_as_decoded() -> None:
     assert plain.err.removesuffix("\n") == said["thinking"].removesuffix("\n")
 
 
+@shared
 async def test_the_prompt_can_come_from_stdin() -> None:
     done = await qwill("chat", "-p", "-", "--json", stdin=SUM + "\n")
     assert "841" in done.json["text"]
@@ -77,6 +82,7 @@ async def test_what_comes_through_a_pipe_stands_below_the_prompt_and_files_go_wi
     assert [(file.name, file.text) for file in sent.files] == [("rules.md", "Be kind.")]
 
 
+@shared
 async def test_a_file_that_is_not_there_is_one_sentence_and_nothing_is_asked() -> None:
     done = await qwill("chat", "-p", "Review", "-f", "nowhere.txt")
     assert (done.code, done.out) == (1, "")
@@ -109,6 +115,7 @@ async def test_extract_without_such_a_block_fails_in_one_sentence(
     assert done.err.count("\n") == 1
 
 
+@shared
 async def test_a_saved_chat_can_be_gone_on_with() -> None:
     await qwill("chat", "-p", "What can you do?", "--no-think", "--save", "--max-tokens", "3")
     done = await qwill("chat", "-p", SUM, "--continue", "--think", "--max-tokens", "60")
@@ -121,6 +128,7 @@ async def test_a_saved_chat_can_be_gone_on_with() -> None:
     assert (await qwill("chat", "-p", "x", "--chat", "nowhere")).code == 1
 
 
+@shared
 async def test_stdin_that_is_no_text_is_one_sentence() -> None:
     done = await qwill("chat", "-p", "-", stdin=b"\xff\xfe\x00")
     assert done.code == 1
@@ -128,12 +136,14 @@ async def test_stdin_that_is_no_text_is_one_sentence() -> None:
     assert "UTF-8" in done.err
 
 
+@shared
 async def test_max_tokens_cuts_and_says_length() -> None:
     said = (await qwill("chat", "-p", SUM, "--max-tokens", "5", "--json")).json
     assert said["finish_reason"] == "length"
     assert said["stats"]["tokens"] == 5
 
 
+@shared
 async def test_a_thinking_budget_is_kept() -> None:
     whole = (await qwill("chat", "-p", SUM, "--json")).json
     said = (await qwill("chat", "-p", SUM, "--think-budget", "8", "--json")).json
@@ -142,15 +152,23 @@ async def test_a_thinking_budget_is_kept() -> None:
     assert said["text"]
 
 
-async def test_only_save_keeps_the_chat() -> None:
-    await qwill("chat", "-p", "first", "--max-tokens", "3")
-    await qwill("chat", "-p", "second", "--max-tokens", "3", "--save")
+async def kept_chats() -> tuple[specs.ChatInfo, ...]:
     client = await connect(Target())
     chats: commands.ChatList = await client.request(commands.ListChats())
     await client.close()
-    assert [chat.title for chat in chats.chats] == ["second"]
+    return chats.chats
 
 
+@shared
+async def test_only_save_keeps_the_chat() -> None:
+    before = await kept_chats()
+    await qwill("chat", "-p", "first", "--max-tokens", "3")
+    await qwill("chat", "-p", "second", "--max-tokens", "3", "--save")
+    new = [chat for chat in await kept_chats() if chat not in before]
+    assert [chat.title for chat in new] == ["second"]
+
+
+@shared
 async def test_an_unknown_model_is_one_line_with_a_remedy() -> None:
     done = await qwill(*NO_FOLDER)
     assert done.code == 1
@@ -162,6 +180,7 @@ async def test_an_unknown_model_is_one_line_with_a_remedy() -> None:
     assert said["error"]["remedy"]
 
 
+@shared
 async def test_ctrl_c_keeps_what_was_said_and_fails() -> None:
     """SIGINT in the middle of a reply: the text so far is printed, the reply is stopped in the engine."""
     client = await connect(Target())
@@ -173,10 +192,12 @@ async def test_ctrl_c_keeps_what_was_said_and_fails() -> None:
         if isinstance(event.body, events.TextDelta):
             break
     os.kill(engine, signal.SIGSTOP)  # holds the reply in its middle
-    process.send_signal(signal.SIGINT)
-    with pytest.raises(asyncio.TimeoutError):  # it waits for the engine's word
-        await asyncio.wait_for(process.wait(), 0.5)
-    os.kill(engine, signal.SIGCONT)
+    try:
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(asyncio.TimeoutError):  # it waits for the engine's word
+            await asyncio.wait_for(process.wait(), 0.5)
+    finally:
+        os.kill(engine, signal.SIGCONT)
     out, _ = await asyncio.wait_for(process.communicate(), 30)
     await client.close()
     said = json.loads(out)
@@ -184,6 +205,7 @@ async def test_ctrl_c_keeps_what_was_said_and_fails() -> None:
     assert said["thinking"]
 
 
+@shared
 async def test_models_can_be_listed_shown_loaded_and_unloaded() -> None:
     listed = await qwill("models", "list")
     assert listed.code == 0
@@ -231,6 +253,7 @@ async def test_an_engine_asked_to_leave_when_idle_leaves() -> None:
         os.kill(pid, 0)
 
 
+@shared
 async def test_on_a_terminal_the_thinking_is_dim_and_apart() -> None:
     with PtyApp([*QWILL, "chat", "-p", SUM]) as app:
         assert await app.exited() == 0
@@ -239,6 +262,7 @@ async def test_on_a_terminal_the_thinking_is_dim_and_apart() -> None:
         assert 0 <= dim < bytes(app.raw).rfind(b"841")
 
 
+@shared
 async def test_a_reply_nobody_reads_any_more_is_stopped() -> None:
     """`qwill chat ... | head -c 1` leaves no reply running and no traceback."""
     script = f"{' '.join(QWILL)} chat -p 'What is 97 * 86?' 2>&1 >/dev/null | head -c 1 >/dev/null"

@@ -17,6 +17,7 @@ from tests.support.pty_app import QWILL, PtyApp
 from tests.support.scripted import engine_with
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+shared = pytest.mark.usefixtures("shared_home")
 TALK = [*QWILL, "chat"]
 SUM = "What is 482 + 359?"
 
@@ -38,6 +39,7 @@ async def ready(app: PtyApp) -> None:
 # --- with the demo model ----------------------------------------------------------------------
 
 
+@shared
 async def test_a_talk_of_two_questions_is_plain_lines_and_is_kept() -> None:
     with PtyApp(TALK, columns=80, lines=50) as app:
         await ready(app)
@@ -74,6 +76,7 @@ async def test_a_talk_of_two_questions_is_plain_lines_and_is_kept() -> None:
         await app.until("You: " + SUM)
 
 
+@shared
 async def test_a_dumb_terminal_of_forty_columns_is_enough() -> None:
     with PtyApp(TALK, {"TERM": "dumb"}, columns=40, lines=60) as app:
         await ready(app)
@@ -88,8 +91,11 @@ async def test_a_dumb_terminal_of_forty_columns_is_enough() -> None:
         assert b"\x1b" not in app.raw
 
 
+@shared
 async def test_in_a_pipe_answers_are_on_stdout_and_announcements_on_stderr() -> None:
     script = f"{SUM}\n/no_think\n/nonsense\nWhat can you do?\n"
+    client = await connect(Target())
+    before = (await client.request(commands.ListChats())).chats
     done = await qwill("chat", "--linear", "--no-save", stdin=script)
     assert done.code == 0
     assert done.out.count("841") == 1
@@ -97,12 +103,12 @@ async def test_in_a_pipe_answers_are_on_stdout_and_announcements_on_stderr() -> 
     assert done.err.count("Answer:") == 2
     assert "There is no command /nonsense." in done.err
     assert "\x1b" not in done.out + done.err
-    client = await connect(Target())
-    chats = (await client.request(commands.ListChats())).chats
+    after = (await client.request(commands.ListChats())).chats
     await client.close()
-    assert chats == ()
+    assert after == before
 
 
+@shared
 async def test_the_slash_commands_of_the_workbench_work_without_a_screen(tmp_path: Path) -> None:
     script = [
         "/no_think",
@@ -176,6 +182,7 @@ async def test_a_killed_engine_is_one_sentence_and_restart_goes_on() -> None:
         await app.until(below(app, "Done, ", 2))
 
 
+@shared
 async def test_bare_qwill_talks_line_by_line_where_a_screen_reader_asks() -> None:
     with PtyApp(QWILL, {"QWILL_LINEAR": "1"}, columns=80, lines=24) as app:
         await ready(app)
