@@ -12,6 +12,7 @@ from textual import events as keyboard
 from engine.api import commands
 from tests.support.fake_engine import FakeEngine
 from tests.tui.desk import NARROW, Desk, open_desk
+from tui.widgets.composer import Composer
 
 
 @pytest.fixture
@@ -354,3 +355,17 @@ async def test_a_folder_of_many_files_does_not_hold_up_the_keys(folder: Path) ->
         await desk.press(*"@file49")
         await desk.until("file4900.txt")
         assert time.monotonic() - started < 5.0
+
+
+async def test_enter_in_the_same_burst_sends_what_was_typed_and_not_what_was_offered_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_desk() as desk:
+        composer, told = desk.bench.composer, []
+        composer.put("/system")
+        await desk.until(lambda: composer.completing)
+        with monkeypatch.context() as watched:
+            watched.setattr(composer, "post_message", told.append)
+            composer.insert(" Be brief.")
+            composer.action_send()
+        assert [each.text for each in told if isinstance(each, Composer.Sent)] == ["/system Be brief."]

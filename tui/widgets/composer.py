@@ -113,6 +113,8 @@ class Composer(TextArea):
         """What a suggested path stands in place of."""
         self._dropped = ""
         """A path that was dropped here and is offered; Tab takes it, Enter sends."""
+        self._offered_for = ""
+        """The text that the suggestions belong to."""
 
     @property
     def completing(self) -> bool:
@@ -138,6 +140,7 @@ class Composer(TextArea):
     # --- suggestions ------------------------------------------------------------------------
 
     def on_text_area_changed(self) -> None:
+        self._offered_for = self.text
         typed, span = self._path_typed()
         if span is not None:
             self.run_worker(self._offer_paths(typed, span), group="paths", exclusive=True)
@@ -237,7 +240,14 @@ class Composer(TextArea):
 
         self.call_after_refresh(offer)  # after the change that the paste itself is
 
+    def _catch_up(self) -> None:
+        """Keys that came in one burst: what is offered belongs to the text before them."""
+        if self._offered_for != self.text:
+            self._suggestions.offer([])
+            self.on_text_area_changed()
+
     def action_send(self) -> None:
+        self._catch_up()
         chosen = self._suggestions.current
         if chosen is not None and chosen.text != self.text.strip() and self._meant(chosen):
             path = self._span is not None
@@ -262,6 +272,7 @@ class Composer(TextArea):
         self.insert("\n")
 
     def action_complete(self) -> None:
+        self._catch_up()
         chosen = self._suggestions.current
         if chosen is None:
             self.post_message(self.Left("tab"))
