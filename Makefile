@@ -32,7 +32,7 @@ CHECK_PYTHON = test -n "$(PYTHON)" || \
 	{ echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check faults bench install uninstall clean
+.PHONY: help setup run test check faults deep bench install uninstall clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -71,6 +71,9 @@ check: setup  ## ruff, mypy and the import contracts
 
 faults: setup  ## deaths and full disks in full counts; takes an hour
 	QWILL_FAULTS=1 $(BIN)/python -m pytest -q -s tests/faults $(ARGS)
+
+deep: setup  ## what `make test` leaves out for time: the same promises in more shapes
+	QWILL_FAULTS=1 $(BIN)/python -m pytest -q tests/engine tests/protocol tests/e2e/test_real_models.py $(ARGS)
 
 bench: setup  ## start-up, first paint and speed of the demo, as numbers (ARGS="-m MODEL" for another)
 	$(BIN)/python -m tests.bench.startup

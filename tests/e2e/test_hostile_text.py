@@ -16,7 +16,7 @@ from tests.support.hostile import MARK, PAYLOADS, found_in
 from tests.support.pty_app import QWILL, PtyApp
 from tests.support.scripted import Script, engine_with
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 MODEL = specs.ModelInfo("demo", "demo", source="demo", thinking="switchable", context=2048, state="ready")
 CHAT = specs.ChatInfo("c1", "harmless", "demo", updated=2.0, head="a1")
 ASKED = specs.Message("u1", "c1", "user", "harmless", created=1.0)

@@ -10,7 +10,7 @@ import pytest
 from engine.api import lock_holder
 from tests.support.pty_app import PtyApp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGHUP])

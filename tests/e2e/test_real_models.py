@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 
 from tests.support.borrowed import qwen3_tokenizer, smollm2  # noqa: E402
 from tests.support.command import qwill  # noqa: E402
+from tests.support.deep import deep  # noqa: E402
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -65,6 +66,7 @@ async def test_qwen3s_own_template_switches_thinking(random_qwen3: Path) -> None
     assert (shown["family"], shown["thinking"], shown["context"]) == ("qwen3", "switchable", 2048)
 
 
+@deep
 async def test_a_seed_says_the_same_again(random_qwen3: Path) -> None:
     ask = (
         "chat",

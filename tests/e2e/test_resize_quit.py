@@ -7,7 +7,7 @@ import pytest
 from engine.api import lock_holder
 from tests.support.pty_app import PtyApp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 ALTERNATE, CURSOR = 1049, 25
 LEFT_ON = (ALTERNATE, 1000, 1002, 1003, 1004, 1006, 1015, 2004)
 """Private modes that must be off at the end: alternate screen, mouse and focus reports, bracketed paste."""

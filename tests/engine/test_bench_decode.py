@@ -16,6 +16,7 @@ from engine.workers.bench.decode import measure_decode
 from engine.workers.bench.sides import Ours, Theirs, Timed, prompt_of
 from engine.workers.bench.ttft import measure_ttft
 from tests.support.command import qwill
+from tests.support.deep import deep
 from tests.support.tiny import CONTEXT, tiny_model
 from tui.cli.bench import show_decode, show_ttft
 from tui.cli.main import main
@@ -106,6 +107,7 @@ def test_llama_cpp_is_measured_or_missed_in_words(qwen3: ModelInfo, tmp_path: Pa
     assert "none.gguf" in words or "not installed" in words
 
 
+@deep
 async def test_the_command_prints_one_object(home: Path, qwen3: ModelInfo) -> None:
     size = ("--context", "20", "--tokens", "4", "--rounds", "1")
     found = (await qwill("bench", "decode", "-m", qwen3.path, *size, "--json")).json

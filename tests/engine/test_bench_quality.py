@@ -9,10 +9,12 @@ pytest.importorskip("torch")
 from engine.benching import BenchJob, QualityBench, bench, bench_model  # noqa: E402
 from engine.protocol.errors import EngineError  # noqa: E402
 from engine.workers.bench.quality import measure_quality  # noqa: E402
+from tests.support.deep import deep  # noqa: E402
 
 pytestmark = pytest.mark.engine
 
 
+@deep
 def test_perplexity_and_agreement_of_the_packed_demo() -> None:
     told: list[str] = []
     found = bench(BenchJob("quality", bench_model(""), quant="int8"), told.append)

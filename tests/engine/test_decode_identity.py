@@ -20,6 +20,7 @@ from engine.workers.sampling import Sampler
 from engine.workers.steps import CachedSteps, RecomputingSteps, Steps
 from engine.workers.tokens import TokenDecoder
 from engine.workers.writer import ReplyWriter
+from tests.support.deep import deep
 from tests.support.tiny import ARCHITECTURES, CONTEXT, VISION, WINDOW, RecordingSink, tiny_model
 
 pytestmark = pytest.mark.engine
@@ -114,6 +115,7 @@ def test_without_a_cache_the_reply_is_the_same_but_slower(tmp_path: Path) -> Non
     assert cached == 0
 
 
+@deep
 @pytest.mark.parametrize(
     ("family", "changes"),
     [
