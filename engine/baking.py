@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from engine.protocol import batch as b
 from engine.protocol.bake import Baked, StartBake, StopBake
 from engine.protocol.command import Done
 from engine.protocol.data import QAPair
-from engine.protocol.errors import EngineError, fault
+from engine.protocol.errors import fault
 from engine.protocol.events import BakeMoved
 from engine.protocol.specs import ChatSettings, WeightedAdapter
 from engine.shelf import Shelf
@@ -129,27 +128,15 @@ class Baking:
     ) -> list[b.RowAnswer]:
         adapters: tuple[WeightedAdapter, ...] = settings.adapters
         rows = tuple(b.Row((b.RowTurn("user", text),), settings) for text in questions)
-        batch = await self._batches.start(b.StartBatch(model, rows, adapters))
-        watch = asyncio.create_task(self._stop_with(batch.id, stopping))
-        answers: list[b.RowAnswer] = []
-        try:
-            while len(answers) < len(rows):
-                self._bus.publish(BakeMoved(job, len(answers), len(rows)))
-                taken = await self._batches.take(b.TakeRows(batch.id, len(answers)))
-                answers += taken.answers
-                if not taken.answers:
-                    break
-        finally:
-            watch.cancel()
-        self._bus.publish(BakeMoved(job, len(answers), len(rows)))
-        return answers
+        done = 0
 
-    async def _stop_with(self, batch: str, stopping: threading.Event) -> None:
-        """End the batch once this is stopped."""
-        while not stopping.is_set():
-            await asyncio.sleep(0.1)
-        with contextlib.suppress(EngineError):
-            await self._batches.stop(b.StopBatch(batch))
+        def moved(more: int) -> None:
+            nonlocal done
+            done += more
+            self._bus.publish(BakeMoved(job, done, len(rows)))
+
+        moved(0)
+        return await self._batches.answered(b.StartBatch(model, rows, adapters), stopping, moved)
 
 
 def _distinct(texts: Iterable[str]) -> Iterable[str]:

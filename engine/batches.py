@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -129,6 +131,29 @@ class Batches:
         self._batches.pop(batch.id, None)
         return await batch.take(command.after)
 
+    async def answered(
+        self, command: StartBatch, stopping: threading.Event, moved: Callable[[int], None]
+    ) -> list[RowAnswer]:
+        """All answers of a batch, or those up to a stop. `moved` hears how many came each time.
+
+        Raises as `start` does, and what ended the batch.
+        """
+        batch = await self.start(command)
+        watch = asyncio.create_task(self._stopped_by(batch.id, stopping))
+        found: list[RowAnswer] = []
+        try:
+            while len(found) < len(command.rows) and not stopping.is_set():
+                taken = await self.take(TakeRows(batch.id, len(found)))
+                found += taken.answers
+                moved(len(taken.answers))
+                if not taken.answers:
+                    break
+        finally:
+            watch.cancel()
+            if stopping.is_set():  # the watch may not have looked yet
+                await self._end(batch.id)
+        return found
+
     async def close(self) -> None:
         """End all batches."""
         tasks = {batch.task for batch in self._batches.values()}
@@ -140,6 +165,16 @@ class Batches:
             self._lane.close()
 
     # --- inside -----------------------------------------------------------------------------
+
+    async def _stopped_by(self, batch: str, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            await asyncio.sleep(0.1)
+        await self._end(batch)
+
+    async def _end(self, batch: str) -> None:
+        """Stop it, unless it has ended already."""
+        with contextlib.suppress(EngineError):
+            await self.stop(StopBatch(batch))
 
     def _find(self, batch: str) -> Batch:
         if batch not in self._batches:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import msgspec
 
-from engine.benching import died
+from engine.benching import answers
 from engine.models.describe import describe
 from engine.models.discover import demo_path
-from engine.protocol.errors import EngineError, ErrorInfo
+from engine.protocol.errors import ErrorInfo
 from engine.protocol.specs import ModelInfo
 
 Side = Literal["ours", "trl"]
@@ -157,37 +155,13 @@ def _model(job: TrainJob, scratch: Path, told: Callable[[str], None]) -> ModelIn
 
 
 def _turn(job: SideJob, name: str, told: Callable[[str], None]) -> Turn:
-    with tempfile.TemporaryFile() as complaints:
-        child = _start(complaints)
-        try:
-            assert child.stdin is not None
-            child.stdin.write(msgspec.json.encode(job))
-            child.stdin.close()
-            for line in child.stdout or ():
-                said = msgspec.json.decode(line, type=SideLine)
-                if said.error is not None:
-                    raise EngineError(said.error)
-                if said.turn is not None:
-                    return said.turn
-                told(f"{name}: {said.told}")
-            raise died(child.wait(), complaints)
-        finally:
-            child.kill()
-            child.wait()
-            if child.stdout is not None:
-                child.stdout.close()
-
-
-def _start(complaints: IO[bytes]) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    env = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "engine.workers.bench.train"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=complaints,
-        env=env,
-    )
+    on_cpu = {"CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+    with closing(answers("engine.workers.bench.train", job, SideLine, **on_cpu)) as lines:
+        for said in lines:
+            if said.turn is not None:
+                return said.turn
+            told(f"{name}: {said.told}")
+    raise AssertionError
 
 
 def _found(job: TrainJob, ours: list[Turn], trl: list[Turn]) -> TrainBench:

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -167,26 +168,13 @@ def bench(job: BenchJob, told: Callable[[str], None]) -> DecodeBench | TtftBench
     Raises EngineError: `bench_too_long`, what the child raises, and `bench_failed` where it died.
     """
     _check_room(job)
-    with tempfile.TemporaryFile() as complaints:
-        child = _start(complaints)
-        try:
-            assert child.stdin is not None
-            child.stdin.write(msgspec.json.encode(job))
-            child.stdin.close()
-            for line in child.stdout or ():
-                said = msgspec.json.decode(line, type=BenchLine)
-                if said.error is not None:
-                    raise EngineError(said.error)
-                result = said.decode or said.ttft or said.quality
-                if result is not None:
-                    return result
-                told(said.told)
-            raise died(child.wait(), complaints)
-        finally:
-            child.kill()
-            child.wait()
-            if child.stdout is not None:
-                child.stdout.close()
+    with closing(answers("engine.workers.bench", job, BenchLine)) as lines:
+        for said in lines:
+            result = said.decode or said.ttft or said.quality
+            if result is not None:
+                return result
+            told(said.told)
+    raise AssertionError
 
 
 def _check_room(job: BenchJob) -> None:
@@ -200,15 +188,45 @@ def _check_room(job: BenchJob) -> None:
         )
 
 
-def _start(complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+class Answer(Protocol):
+    """A line that a measuring process writes."""
+
+    @property
+    def error(self) -> ErrorInfo | None: ...
+
+
+L = TypeVar("L", bound=Answer)
+
+
+def answers(module: str, job: msgspec.Struct, line: type[L], **environment: str) -> Generator[L, None, None]:
+    """What `python -m MODULE` answers to a job on its stdin; closing this ends the process.
+
+    Raises the EngineError of a line, and `bench_failed` where the process leaves before it is left alone.
+    """
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "engine.workers.bench"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=complaints,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    with tempfile.TemporaryFile() as complaints:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env={**os.environ, "PYTHONPATH": path, **environment},
+        )
+        try:
+            assert child.stdin is not None
+            child.stdin.write(msgspec.json.encode(job))
+            child.stdin.close()
+            for text in child.stdout or ():
+                said = msgspec.json.decode(text, type=line)
+                if said.error is not None:
+                    raise EngineError(said.error)
+                yield said
+            raise died(child.wait(), complaints)
+        finally:
+            child.kill()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
 
 
 def died(code: int, complaints: IO[bytes]) -> EngineError:

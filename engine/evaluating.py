@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -190,26 +189,8 @@ class Evaluating:
     ) -> list[b.RowAnswer]:
         adapters = (WeightedAdapter(who.id),) if who.adapter is not None else ()
         wanted = tuple(_question(row, command.tokens) for row in rows)
-        batch = await self._batches.start(b.StartBatch(model.id, wanted, adapters))
-        watch = asyncio.create_task(self._stop_with(batch.id, progress.cancelled))
-        found: list[b.RowAnswer] = []
-        try:
-            while len(found) < len(rows) and not progress.cancelled.is_set():
-                taken = await self._batches.take(b.TakeRows(batch.id, len(found)))
-                found += taken.answers
-                progress.moved(len(taken.answers))
-                if not taken.answers:
-                    break
-        finally:
-            watch.cancel()
-        return found
-
-    async def _stop_with(self, batch: str, cancelled: threading.Event) -> None:
-        """End the batch once the evaluation is stopped."""
-        while not cancelled.is_set():
-            await asyncio.sleep(0.1)
-        with contextlib.suppress(EngineError):
-            await self._batches.stop(b.StopBatch(batch))
+        batch = b.StartBatch(model.id, wanted, adapters)
+        return await self._batches.answered(batch, progress.cancelled, progress.moved)
 
     # --- how likely given answers are -------------------------------------------------------
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import sys
 import uuid
 from typing import Any
 
 from msgspec.structs import replace
 
-from engine.api import Client, EngineError, commands, events, fault, runs
+from engine.api import Client, commands, events, fault, runs
 from tui.cli import output
 from tui.cli.attached import attached
 from tui.cli.chat_ref import find_chat
 from tui.cli.follow import follow
 from tui.cli.loading import may_evict, model_name
-from tui.cli.progress_line import following
+from tui.cli.progress_line import until_done
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,10 +68,5 @@ async def _sampled(client: Client, command: commands.StartBake, *, evict: bool) 
         found: commands.Baked = await client.request(replace(command, evict=evict))
         return found
 
-    async with following(client, words):
-        try:
-            return await may_evict(ask, evict=evict)
-        except asyncio.CancelledError:
-            with contextlib.suppress(EngineError):
-                await client.request(commands.StopBake(command.job))
-            raise
+    work = may_evict(ask, evict=evict)
+    return await until_done(client, work, words, commands.StopBake(command.job))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import uuid
 from typing import Any
 
 from msgspec.structs import replace
 
-from engine.api import Client, EngineError, commands, events
+from engine.api import Client, commands, events
 from tui.cli import output
 from tui.cli.adapters import adapter_name
 from tui.cli.attached import attached
 from tui.cli.loading import load, may_evict, model_name
-from tui.cli.progress_line import following
+from tui.cli.progress_line import until_done
 from tui.cli.train import data_name
 from tui.format import seconds
 
@@ -69,13 +68,8 @@ async def _measured(client: Client, command: commands.StartEvaluation, *, evict:
         found: commands.Evaluation = await client.request(replace(command, evict=evict))
         return found
 
-    async with following(client, words):
-        try:
-            return await may_evict(ask, evict=evict)
-        except asyncio.CancelledError:
-            with contextlib.suppress(EngineError):
-                await client.request(commands.StopEvaluation(command.job))
-            raise
+    work = may_evict(ask, evict=evict)
+    return await until_done(client, work, words, commands.StopEvaluation(command.job))
 
 
 def show(found: commands.Evaluation) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import uuid
 from pathlib import Path
 from typing import Any
 
-from engine.api import Client, EngineError, commands, events, fault
+from engine.api import Client, commands, events, fault
 from tui.cli import output
 from tui.cli.adapters import adapter_name
 from tui.cli.attached import attached
 from tui.cli.loading import model_name
-from tui.cli.progress_line import following
+from tui.cli.progress_line import until_done
 from tui.format import seconds
 
 
@@ -50,13 +48,8 @@ async def _measured(client: Client, command: commands.StartHarness) -> commands.
             return ""
         return f"{body.who} · {body.done} of {body.total} requests"
 
-    async with following(client, words):
-        try:
-            found: commands.HarnessScores = await client.request(command)
-        except asyncio.CancelledError:
-            with contextlib.suppress(EngineError):
-                await client.request(commands.StopEvaluation(command.job))
-            raise
+    stop = commands.StopEvaluation(command.job)
+    found: commands.HarnessScores = await until_done(client, client.request(command), words, stop)
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from engine.api import Client
+from engine.api import Client, EngineError, commands
 from tui.cli import output
 
 CLEAR_LINE = "\r\x1b[K"
@@ -18,6 +19,22 @@ def show(words: str) -> None:
     """Put these words in place of those before; empty takes the line away."""
     if sys.stderr.isatty():
         print(f"{CLEAR_LINE}{output.line(words)}", end="", file=sys.stderr, flush=True)
+
+
+T = TypeVar("T")
+
+
+async def until_done(
+    client: Client, work: Awaitable[T], words: Callable[[Any], str], stop: commands.Command
+) -> T:
+    """What the work comes to, its progress shown meanwhile; Ctrl+C has the engine `stop` it first."""
+    async with following(client, words):
+        try:
+            return await work
+        except asyncio.CancelledError:
+            with contextlib.suppress(EngineError):
+                await client.request(stop)
+            raise
 
 
 @asynccontextmanager

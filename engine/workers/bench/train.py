@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
-
-import msgspec
 
 from engine.bench_training import SideJob, SideLine, Turn
-from engine.protocol.errors import QwillError, fault
+from engine.protocol.errors import fault
+from engine.workers.bench.child import answer
 
 
 def main() -> None:
-    """Take the turn. What libraries print goes to stderr."""
-    lines = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=SideJob)
-
-    def told(words: str) -> None:
-        _write(lines, SideLine(told=words))
-
-    try:
-        _write(lines, SideLine(turn=_take(job, told)))
-    except QwillError as error:
-        _write(lines, SideLine(error=error.info))
+    """Take the turn."""
+    answer(SideJob, SideLine, lambda job, told: SideLine(turn=_take(job, told)))
 
 
 def _take(job: SideJob, told: Callable[[str], None]) -> Turn:
@@ -44,14 +30,10 @@ def _take(job: SideJob, told: Callable[[str], None]) -> Turn:
             raise fault(
                 "trl_missing",
                 "TRL is not installed, and it is what our steps are measured against",
-                remedy="Install the test extra: pip install -e '.[test]'",
+                remedy="Install what the tests need: pip install -e '.[dev]'",
             )
         from engine.workers.bench.train_theirs import take
     return take(job, told)
-
-
-def _write(lines: BinaryIO, line: SideLine) -> None:
-    lines.write(msgspec.json.encode(line) + b"\n")
 
 
 if __name__ == "__main__":
