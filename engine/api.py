@@ -9,7 +9,7 @@ from engine import VERSION
 from engine.daemon import lock_holder, start_engine, stop_engine
 from engine.files import write_atomic
 from engine.paths import config_dir, data_dir, log_path, socket_path, state_dir, store_path
-from engine.protocol import commands, events, runs, specs
+from engine.protocol import commands, events, memory, runs, specs
 from engine.protocol.errors import EngineDead, EngineError, EngineLost, ErrorInfo, QwillError, fault
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ __all__ = [
     "method_title",
     "rate_warning",
     "lock_holder",
+    "memory",
     "log_path",
     "machine_facts",
     "machine_sampler",

@@ -26,6 +26,8 @@ class Target(msgspec.Struct, frozen=True):
 
     in_process: bool = False
     """Run it inside this process; it takes the same lock as one of its own."""
+    host: str = ""
+    """The machine it runs on, as `ssh` takes it; empty is this one."""
 
 
 async def connect(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from engine.protocol.specs import GpuSample
 
@@ -40,7 +41,7 @@ class AmdReader:
         return [device for _, device in sorted(found)]
 
     def _card(self, device: Path) -> GpuSample:
-        values: dict[str, int | None] = {}
+        values: dict[str, Any] = {}
         missing: list[str] = []
         for key in ("vram_total", "vram_used", "gtt_total", "gtt_used"):
             values[key] = _number(device / f"mem_info_{key}")

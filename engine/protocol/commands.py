@@ -82,6 +82,7 @@ from engine.protocol.inspect import (
     TokenCount,
     TokenFact,
 )
+from engine.protocol.memory_history import MemoryPage, MemoryPoint, ReadMemory
 from engine.protocol.outward import HarnessScore, HarnessScores, StartHarness, Tracked, TrackRun
 from engine.protocol.pictures import Preview, PutImage, ReadImage, Upload
 from engine.protocol.race import (
@@ -256,6 +257,9 @@ __all__ = [
     "PutMessages",
     "ReadChat",
     "ReadHealth",
+    "ReadMemory",
+    "MemoryPage",
+    "MemoryPoint",
     "ReadImage",
     "ReadRun",
     "ReadTree",
@@ -719,6 +723,7 @@ AnyCommand = (
     | StartBake
     | StopBake
     | ReadHealth
+    | ReadMemory
     | KeepFree
     | StartServing
     | StopServing

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.fit import FitRules, Shape
 from engine.protocol.hub import DownloadInfo
+from engine.protocol.memory import Holding, Pool, Pressure, Strain, Swing, TorchMemory
 from engine.protocol.runs import AdapterInfo, RunInfo
 from engine.protocol.serve import ServingInfo
 
@@ -273,6 +274,26 @@ class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
     busy: float | None = None
     """0 to 1."""
     why: str = ""
+    address: str = ""
+    """On the PCI bus, as `0000:04:00.0`."""
+    integrated: bool | None = None
+    """Whether it has no memory chips of its own."""
+    visible_total: int | None = None
+    """Of the VRAM, what the CPU can reach."""
+    visible_used: int | None = None
+    ours_vram: int | None = None
+    """By the engine and its children, as the driver tells it."""
+    ours_gtt: int | None = None
+    memory_busy: float | None = None
+    """0 to 1."""
+    power: float | None = None
+    """Watts."""
+    clock: int | None = None
+    """Of the shaders, in Hz."""
+    temperature: float | None = None
+    """Degrees Celsius."""
+    age: float = 0.0
+    """Seconds since these numbers were read, where the driver does not answer now."""
 
 
 class MonitorSample(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -292,6 +313,26 @@ class MonitorSample(msgspec.Struct, frozen=True, omit_defaults=True):
     """In cores: 2.0 is two cores full."""
     cores: int = 1
     gpus: tuple[GpuSample, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    """The main one first."""
+    holdings: tuple[Holding, ...] = ()
+    torch: tuple[TorchMemory, ...] = ()
+    """By device; none on the CPU."""
+    pressure: Pressure | None = None
+    """None where the kernel does not tell."""
+    strain: Strain = Strain()
+    swings: dict[str, Swing] = {}
+    """By pool (its `used`), and `engine` (its `engine_rss`)."""
+    limit: int | None = None
+    """Bytes that the container may use (cgroup v2 memory.max); GTT does not count."""
+    limit_used: int | None = None
+    engine_pss: int | None = None
+    """The engine's fair share of resident pages; read every few seconds."""
+    shmem: int | None = None
+    """POSIX shared memory and tmpfs (Shmem)."""
+    shm_total: int | None = None
+    """Of /dev/shm."""
+    shm_used: int | None = None
 
 
 class DeviceFinding(msgspec.Struct, frozen=True, omit_defaults=True):
