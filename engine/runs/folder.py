@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,9 +59,10 @@ def number(run: str) -> int:
     return int(found[1]) if found else 0
 
 
-def create(info: RunInfo) -> RunInfo:
+def create(info: RunInfo, fill: Callable[[Path, RunInfo], RunInfo] | None = None) -> RunInfo:
     """Store a new run and give it its id. The folder appears whole or not at all, and is on disk then.
 
+    `fill` makes the folder of a run that has files already, and returns what is known of it then.
     Raises EngineError `disk_full` or `run_unwritable`.
     """
     place = runs_dir()
@@ -71,7 +72,7 @@ def create(info: RunInfo) -> RunInfo:
             fresh = place / f".new-{info.id}"
             shutil.rmtree(fresh, ignore_errors=True)
             try:
-                _fill(fresh, info)
+                info = (fill or _fill)(fresh, info)
                 os.rename(fresh, place / info.id)
             except BaseException:
                 shutil.rmtree(fresh, ignore_errors=True)
@@ -114,6 +115,14 @@ def load(path: Path) -> RunInfo | None:
     return None if info is None else replace(info, id=path.name)
 
 
+def adapter_size(run: str) -> int:
+    """Bytes of the adapter that a run saved; 0 without one."""
+    try:
+        return sum(path.stat().st_size for path in (folder(run) / ADAPTER).iterdir() if path.is_file())
+    except OSError:
+        return 0
+
+
 def has_adapter(run: str) -> bool:
     """Whether an adapter was saved; its weights are written last."""
     return (folder(run) / ADAPTER / "adapter_model.safetensors").is_file()
@@ -143,7 +152,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:32].rstrip("-") or "run"
 
 
-def _fill(path: Path, info: RunInfo) -> None:
+def _fill(path: Path, info: RunInfo) -> RunInfo:
     path.mkdir(mode=0o700)
     write_atomic(path / SPEC, dump_spec(info.spec))
     write_atomic(path / INFO, msgspec.json.format(msgspec.json.encode(info)))
@@ -153,6 +162,7 @@ def _fill(path: Path, info: RunInfo) -> None:
     finally:
         writer.close()
     sync_folder(path)
+    return info
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -114,7 +115,11 @@ class LogWriter:
             self._file = -1
 
     def _append(self, line: Line) -> None:
-        data = msgspec.json.encode(line) + b"\n"
+        self.append(msgspec.json.encode(line))
+
+    def append(self, line: bytes) -> None:
+        """One line, whatever it says; safe from a kill at once."""
+        data = line + b"\n"
         with self._lock:
             try:
                 done = 0
@@ -133,7 +138,7 @@ def lines(path: Path, damaged: list[int] | None = None) -> Iterator[Line]:
     Numbers of the others, from 1, are added to `damaged`: cut off by a kill, spoilt, or of a later version.
     """
     decoder = msgspec.json.Decoder(Line)
-    for number, line in enumerate(_raw(path), 1):
+    for number, line in enumerate(raw_lines(path), 1):
         try:
             yield decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -141,13 +146,14 @@ def lines(path: Path, damaged: list[int] | None = None) -> Iterator[Line]:
                 damaged.append(number)
 
 
-def read(path: Path, since: int = 0, limit: int = PAGE) -> Stretch:
-    """The curve from step `since` on, about `limit` points of it. Raises OSError."""
+def read(path: Path, since: int = 0, limit: int | None = PAGE) -> Stretch:
+    """The curve from step `since` on, about `limit` points of it; None is all. Raises OSError."""
     damaged: list[int] = []
     steps: dict[int, dict[bool, StepPoint]] = {}
     marks: list[PhaseMark] = []
     samples: dict[tuple[int, str], RunSample] = {}
-    resumed, most = 0, max(1, min(limit, PAGE))
+    resumed = 0
+    most = sys.maxsize if limit is None else max(1, min(limit, PAGE))
     for line in lines(path, damaged):
         if line.mark is not None and line.mark.step >= since:
             marks.append(line.mark)
@@ -185,7 +191,7 @@ def _newest(samples: dict[tuple[int, str], RunSample], last: int | None = None) 
     return tuple(fitting[-SAMPLES:])
 
 
-def _raw(path: Path) -> Iterator[bytes]:
+def raw_lines(path: Path) -> Iterator[bytes]:
     """Lines as they are; of one that is too long the beginning, once."""
     try:
         file = open(path, "rb")  # noqa: SIM115 - closed below

@@ -1,8 +1,10 @@
-"""The adapter of a run is called what the run is called."""
+"""What runs are called, and their adapters after them."""
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,12 @@ from engine.protocol.runs import RunInfo
 from engine.runs import folder
 
 logger = logging.getLogger(__name__)
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name, or the first of NAME-2, NAME-3 ... that no other run has."""
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def name_result(info: RunInfo) -> None:

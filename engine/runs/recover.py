@@ -60,23 +60,20 @@ def as_logged(info: RunInfo, until: int | None = None) -> RunInfo:
     """With the last numbers of its log, which is ahead of what was saved; those up to step `until`."""
     try:
         steps, peak = _stand(info)
-        curve = log.read(folder.log_path(info.id), limit=log.PAGE)
-        info = replace(info, steps=steps, peak=peak, tokens=0, best_eval=None, best_step=0)
-        while True:
-            for point in curve.points:
-                if until is not None and point.step > until:
-                    return info
-                if point.eval_loss is not None:
-                    info = tested(info, point)
-                elif point.loss is not None:
-                    tokens = info.tokens + point.tokens
-                    info = replace(info, step=point.step, loss=point.loss, tokens=tokens)
-                    info = replace(info, ended=point.at, epoch=point.epoch)
-            if not curve.more:
-                return info
-            curve = log.read(folder.log_path(info.id), since=curve.points[-1].step + 1, limit=log.PAGE)
+        curve = log.read(folder.log_path(info.id), limit=None)
     except OSError:
         return info
+    info = replace(info, steps=steps, peak=peak, tokens=0, best_eval=None, best_step=0)
+    for point in curve.points:
+        if until is not None and point.step > until:
+            break
+        if point.eval_loss is not None:
+            info = tested(info, point)
+        elif point.loss is not None:
+            tokens = info.tokens + point.tokens
+            info = replace(info, step=point.step, loss=point.loss, tokens=tokens)
+            info = replace(info, ended=point.at, epoch=point.epoch)
+    return info
 
 
 def _stand(info: RunInfo) -> tuple[int, int]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from engine.bus import Bus
-from engine.data.check import check
 from engine.data.load import require_held, require_rows
 from engine.data.place import data_path
 from engine.data.reward import check_grpo
@@ -20,14 +19,14 @@ from engine.data.spec_file import checked
 from engine.lanes import Lane
 from engine.protocol import commands as c
 from engine.protocol.errors import fault
-from engine.protocol.runs import ENDED_STATES, DatasetReport, Estimate, RunInfo, TrainSpec
+from engine.protocol.runs import ENDED_STATES, Estimate, RunInfo, TrainSpec
 from engine.protocol.specs import ModelInfo
-from engine.runs import notify, outcome, under_way
+from engine.runs import folder, notify, outcome, under_way
 from engine.runs.adapters import Adapters
 from engine.runs.book import RunBook
 from engine.runs.housekeeping import adopt, expire_trash
 from engine.runs.live import LiveRun
-from engine.runs.naming import name_result
+from engine.runs.naming import name_result, unused
 from engine.runs.prepare import data_hash, settled, trainable, versions
 from engine.runs.queue import RunQueue
 from engine.runs.quiet import Quiet
@@ -56,6 +55,8 @@ class Runner:
         self.book = RunBook(bus, disk)
         self.queue = RunQueue(disk, self._moved)
         self.quiet = Quiet()
+        self.short: Callable[[], bool] = lambda: False
+        """Whether memory is too short for a run to begin."""
         self.adapters = Adapters(bus, shelf, disk, self._unended)
         self.work = Work(bus, shelf, self.book, lane, disk, self._data)
         self.work.saved = self.adapters.refresh
@@ -135,11 +136,6 @@ class Runner:
         """What comes with Qwill."""
         return c.DatasetList(await self._disk.run(datasets))
 
-    async def check(self, command: c.CheckData) -> DatasetReport:
-        """Every row of a dataset, read and judged."""
-        path = await self._disk.run(data_path, command.data)
-        return await self._data.run(check, path)
-
     async def estimate(self, command: c.EstimateRun) -> Estimate:
         """What a run would take; answers while another run trains."""
         spec, model, path = await self._complete(command.spec)
@@ -159,6 +155,8 @@ class Runner:
     async def fresh(self, wanted: TrainSpec, *, idle: bool = False) -> RunInfo:
         """A run that is not stored yet. Raises EngineError for what cannot work."""
         spec, _, path = await self._complete(wanted)
+        if not wanted.name:
+            spec = replace(spec, name=unused(spec.name, {info.name for info in self.book.infos()}))
         await self._data.run(require_rows, spec, path)
         if spec.eval_data:
             await self._data.run(require_held, spec)
@@ -284,6 +282,8 @@ class Runner:
         if again:
             await self.queue.put(ended.id, 2 if self._now and self._now in self.queue.order else 1)
         ended = outcome.called(ended, self.book.find(ended.id))
+        if ended.adapter:
+            ended = replace(ended, adapter_bytes=await self._disk.run(folder.adapter_size, ended.id))
         ended = await self.book.end(replace(ended, place=self.queue.place(ended.id)))
         if ended.name != ended.spec.name:
             await self._disk.run(name_result, ended)
@@ -293,6 +293,8 @@ class Runner:
         await self.adapters.refresh()
 
     def _ready(self, run: str) -> bool:
+        if self.short() and run != self._now:
+            return False
         idle = [each for each in self.queue.order if self.book.find(each).idle]
         if not idle:
             self.quiet.forget()

@@ -25,6 +25,7 @@ from engine.workers.gate import Gate
 from engine.workers.loaded import LoadedModel
 from engine.workers.training.base import labeller
 from engine.workers.training.batches import padded
+from engine.workers.training.head import Head
 from engine.workers.training.labels import Example
 
 ROWS = 16
@@ -124,16 +125,11 @@ def score_batch(model: PreTrainedModel, batch: Sequence[Example]) -> list[Scored
 
 def _costs(model: PreTrainedModel, hidden: Tensor, targets: Tensor) -> Tensor:
     """Cross entropy of each row in nats, float32; the head may be packed, so it is asked as a module."""
-    head: Any = model.get_output_embeddings()
-    text = model.config.get_text_config(decoder=True)
-    scale = float(getattr(text, "logit_scale", None) or 1.0)
-    softcap = float(getattr(text, "final_logit_softcapping", None) or 0.0)
-    costs = []
-    for rows, wanted in zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True):
-        logits = head(rows).float() * scale
-        if softcap:
-            logits = torch.tanh(logits / softcap) * softcap
-        costs.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
+    head = Head.of(model)
+    costs = [
+        torch.nn.functional.cross_entropy(head.logits(rows), wanted, reduction="none")
+        for rows, wanted in zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
+    ]
     return torch.cat(costs) if costs else hidden.new_zeros(0, dtype=torch.float32)
 
 

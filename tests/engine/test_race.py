@@ -14,7 +14,6 @@ from engine.training import RunOutcome  # noqa: E402
 from engine.workers.training import race  # noqa: E402
 from engine.workers.training.base import Base, SharedBases  # noqa: E402
 from engine.workers.training.pause import moved_out  # noqa: E402
-from tests.support.tiny import tiny_model  # noqa: E402
 from tests.support.tiny_run import RecordedRun, TinyRuns, adapter_bytes  # noqa: E402
 
 pytestmark = pytest.mark.engine
@@ -24,9 +23,7 @@ MEMBERS = [{"method": method, "seed": seed} for method in ("lora", "dora") for s
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-    place = tmp_path_factory.mktemp("race")
-    tiny_model(place / "tiny")
-    return TinyRuns(place / "tiny", place / "rows.jsonl")
+    return TinyRuns.fresh(tmp_path_factory.mktemp("race"))
 
 
 def raced(runs: TinyRuns, folders: list[Path], sinks: list[RecordedRun]) -> list[RunOutcome]:

@@ -22,7 +22,6 @@ from engine.workers.training.optimiser import adamw  # noqa: E402
 from engine.workers.training.run import Run  # noqa: E402
 from engine.workers.training.schedule import rate_at  # noqa: E402
 from engine.workers.training.student import Student  # noqa: E402
-from tests.support.tiny import tiny_model  # noqa: E402
 from tests.support.tiny_run import RecordedRun, TinyRuns, adapter_bytes  # noqa: E402
 
 pytestmark = pytest.mark.engine
@@ -31,9 +30,7 @@ PLAIN = {"steps": 4, "accumulate": 1, "eval_every": 2}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-    place = tmp_path_factory.mktemp("loop")
-    tiny_model(place / "tiny")
-    return TinyRuns(place / "tiny", place / "rows.jsonl")
+    return TinyRuns.fresh(tmp_path_factory.mktemp("loop"))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ from engine.workers.training.keeper import Keeper  # noqa: E402
 from engine.workers.training.lesson import step_count  # noqa: E402
 from engine.workers.training.optimiser import adamw, moments, restore  # noqa: E402
 from engine.workers.training.student import Student  # noqa: E402
-from tests.support.tiny import tiny_model  # noqa: E402
 from tests.support.tiny_run import RecordedRun, TinyRuns, adapter_bytes  # noqa: E402
 
 pytestmark = pytest.mark.engine
@@ -30,9 +29,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-    place = tmp_path_factory.mktemp("runs")
-    tiny_model(place / "tiny")
-    return TinyRuns(place / "tiny", place / "rows.jsonl")
+    return TinyRuns.fresh(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")

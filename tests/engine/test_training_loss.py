@@ -13,10 +13,11 @@ from torch import Tensor, nn  # noqa: E402
 from transformers import AutoConfig, AutoModelForCausalLM  # noqa: E402
 
 from engine.protocol.errors import EngineError  # noqa: E402
-from engine.workers.training import loss as loss_module  # noqa: E402
+from engine.workers.training import head as head_module  # noqa: E402
 from engine.workers.training.batches import padded  # noqa: E402
+from engine.workers.training.head import chunk_rows  # noqa: E402
 from engine.workers.training.labels import IGNORED, Example  # noqa: E402
-from engine.workers.training.loss import chunk_rows, summed_loss  # noqa: E402
+from engine.workers.training.loss import summed_loss  # noqa: E402
 from engine.workers.training.packing import Pack, check_packing, laid_out, packed  # noqa: E402
 from engine.workers.training.recompute import decoder_layers, recompute  # noqa: E402
 from tests.support.tiny import tiny_model  # noqa: E402
@@ -61,7 +62,7 @@ def test_the_loss_in_chunks_is_that_of_the_whole_logits(
     tmp_path: Path, trained_head: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Value and gradients; a head that learns, as in full fine-tuning, gets its gradient as well."""
-    monkeypatch.setattr(loss_module, "CHUNK", 16)
+    monkeypatch.setattr(head_module, "CHUNK", 16)
     model = network(tmp_path)
     model.get_output_embeddings().requires_grad_(trained_head)
     ids, labels = padded(rows(40, 25, 33))
@@ -77,8 +78,8 @@ def test_the_loss_in_chunks_is_that_of_the_whole_logits(
 
 def test_logits_of_a_large_vocabulary_come_in_small_pieces() -> None:
     assert chunk_rows(800) == 256
-    assert chunk_rows(151_936) * 151_936 * 4 <= loss_module.LOGITS
-    assert chunk_rows(10**7) == loss_module.LEAST
+    assert chunk_rows(151_936) * 151_936 * 4 <= head_module.LOGITS
+    assert chunk_rows(10**7) == head_module.LEAST
 
 
 @pytest.mark.parametrize("family", ["qwen3", "gemma3_text", "qwen3_moe"])

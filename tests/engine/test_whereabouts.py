@@ -13,7 +13,6 @@ from engine.protocol.errors import EngineError  # noqa: E402
 from engine.protocol.training import TrainSpec  # noqa: E402
 from engine.workers.training.base import SharedBases  # noqa: E402
 from engine.workers.training.whereabouts import Place, chosen, places, same  # noqa: E402
-from tests.support.tiny import tiny_model  # noqa: E402
 from tests.support.tiny_run import RecordedRun, TinyRuns  # noqa: E402
 
 pytestmark = pytest.mark.engine
@@ -61,9 +60,7 @@ def test_one_gpu_has_two_names() -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-    place = tmp_path_factory.mktemp("where")
-    tiny_model(place / "tiny")
-    return TinyRuns(place / "tiny", place / "rows.jsonl")
+    return TinyRuns.fresh(tmp_path_factory.mktemp("where"))
 
 
 def test_a_run_on_the_cpu_says_so_and_what_it_takes(runs: TinyRuns, tmp_path: Path) -> None:

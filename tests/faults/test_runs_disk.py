@@ -20,7 +20,6 @@ from engine.protocol.runs import RunFinding  # noqa: E402
 from engine.runs import checkpoints  # noqa: E402
 from engine.workers.training import room  # noqa: E402
 from tests.support.full_disk import file_limit  # noqa: E402
-from tests.support.tiny import tiny_model  # noqa: E402
 from tests.support.tiny_run import RecordedRun, TinyRuns, adapter_bytes  # noqa: E402
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
@@ -29,9 +28,7 @@ SPEC = {"steps": 4, "accumulate": 1, "eval_every": 2}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-    place = tmp_path_factory.mktemp("disk")
-    tiny_model(place / "tiny")
-    return TinyRuns(place / "tiny", place / "rows.jsonl")
+    return TinyRuns.fresh(tmp_path_factory.mktemp("disk"))
 
 
 @pytest.fixture(scope="module")

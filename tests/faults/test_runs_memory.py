@@ -16,7 +16,6 @@ from engine.data.smaller import smaller  # noqa: E402
 from engine.protocol.errors import EngineError  # noqa: E402
 from engine.runs import checkpoints  # noqa: E402
 from engine.workers.training import run as loop  # noqa: E402
-from tests.support.tiny import tiny_model  # noqa: E402
 from tests.support.tiny_run import RecordedRun, TinyRuns  # noqa: E402
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
@@ -34,9 +33,7 @@ MARGIN = 64 << 20
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-    place = tmp_path_factory.mktemp("memory")
-    tiny_model(place / "tiny")
-    return TinyRuns(place / "tiny", place / "rows.jsonl")
+    return TinyRuns.fresh(tmp_path_factory.mktemp("memory"))
 
 
 def test_memory_that_runs_out_at_a_step_is_given_back_and_the_run_goes_on(

@@ -14,6 +14,7 @@ from engine.models.describe import describe
 from engine.protocol.runs import PauseMode, Phase, PhaseMark, RunFinding, StepPoint, TrainSpec
 from engine.training import Foreseen, RunJob, RunOutcome
 from engine.workers.backend import TorchBackend, create
+from tests.support.tiny import tiny_model
 
 ROWS = 22
 
@@ -75,6 +76,12 @@ class TinyRuns:
             write_rows(data)
         self.backend: TorchBackend = create()
         self.backend.load(LoadSpec(self.info, "float32"), lambda *_: None, threading.Event())
+
+    @classmethod
+    def fresh(cls, place: Path) -> TinyRuns:
+        """With a model and data written into this folder."""
+        tiny_model(place / "tiny")
+        return cls(place / "tiny", place / "rows.jsonl")
 
     def job(self, folder: Path, checkpoint: Path | None = None, **changes: Any) -> RunJob:
         """40 steps at most, with everything on that a resume could get wrong."""

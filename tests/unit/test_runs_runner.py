@@ -431,15 +431,13 @@ async def test_a_run_is_called_by_id_number_or_name() -> None:
             assert caught.value.info.code == code
 
 
-async def test_an_estimate_and_a_check_answer_while_a_run_trains() -> None:
+async def test_an_estimate_is_answered_while_a_run_trains() -> None:
     async with opened() as bench:
         bench.trainer.go.clear()
         await bench.start()
         await until(lambda: bench.trainer.jobs)
         found = await asyncio.wait_for(bench.runner.estimate(c.EstimateRun(SPEC)), 5)
         assert found.steps == 30
-        report = await asyncio.wait_for(bench.runner.check(c.CheckData("shipped:capitals")), 5)
-        assert (report.rows > 200, report.problems) == (True, ())
         listed = await bench.runner.datasets(c.ListDatasets())
         assert "shipped:pirate" in [dataset.id for dataset in listed.datasets]
 

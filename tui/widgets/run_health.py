@@ -29,26 +29,30 @@ _KEYS = {
 """What a finding suggests, by the action that does it."""
 
 
-def suggested(finding: runs.RunFinding) -> str:
-    """`S stops the run`: the key that a finding suggests; empty without one."""
+_WHILE_IT_TRAINS = ("run.stop", "run.pause", "run.resume")
+
+
+def suggested(finding: runs.RunFinding, *, ended: bool = False) -> str:
+    """`S stops the run`: the key that a finding suggests; empty without one that does something now."""
     action = BY_ID.get(_KEYS.get(finding.key, finding.key))
-    if action is None or not action.keys:
+    if action is None or not action.keys or (ended and finding.key in _WHILE_IT_TRAINS):
         return ""
     return f"{key_word(action.keys[0])}: {action.label.lower()}"
 
 
-def finding_words(finding: runs.RunFinding) -> str:
+def finding_words(finding: runs.RunFinding, *, ended: bool = False) -> str:
     """`! step 60: The eval loss rises while the loss falls. S: stop the run`."""
     title = clean(finding.title).rstrip(".")
-    key = suggested(finding)
+    key = suggested(finding, ended=ended)
     return f"! step {finding.step:,}: {title}." + (f" {key}" if key else "")
 
 
 def finding_lines(run: runs.RunInfo, width: int) -> list[Content]:
     """The newest findings first; nothing while all is well."""
     lines: list[Content] = []
+    ended = run.state in runs.ENDED_STATES
     for finding in reversed(run.findings[-MOST:]):
-        for text in textwrap.wrap(finding_words(finding), max(10, width - 3)):
+        for text in textwrap.wrap(finding_words(finding, ended=ended), max(10, width - 3)):
             lines.append(line((f"  {text}", "$warning")))
     return [*lines, line("")] if lines else []
 

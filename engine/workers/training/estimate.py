@@ -12,7 +12,7 @@ from transformers import PretrainedConfig
 from engine.models.machine import MIB
 from engine.protocol.runs import Estimate
 from engine.protocol.training import TrainSpec
-from engine.workers.training.loss import chunk_rows
+from engine.workers.training.head import chunk_rows
 
 PROBE = 512
 """Side of the probe's square matrices."""

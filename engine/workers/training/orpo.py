@@ -9,30 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from engine.data.rows import PairRow
-from engine.workers.training.labels import Labeller, Tally
 from engine.workers.training.logprobs import by_row, token_logprobs
-from engine.workers.training.preference import Pair, both, pair_metrics, pairs
+from engine.workers.training.preference import Pair, PairObjective, both, pair_metrics
 from engine.workers.training.student import Student
 
 SURE = 1e-6
 """Minus the mean log-probability from which on an answer counts as certain."""
 
 
-class Orpo:
+class Orpo(PairObjective):
     """See engine.workers.training.objective.Objective; needs no reference.
 
     As TRL has it, the likelihood is that of prompt and chosen answer, the mean over a micro-batch's tokens.
     """
-
-    def __init__(self, beta: float) -> None:
-        self._beta = beta
-
-    def examples(self, rows: Sequence[PairRow], labeller: Labeller, length: int) -> Tally:
-        return pairs(rows, labeller, length)
-
-    def weight(self, batch: Sequence[Pair]) -> int:
-        return len(batch)
 
     def summed(self, student: Student, batch: Sequence[Pair]) -> tuple[Tensor, dict[str, float]]:
         ids, labels = both(batch)

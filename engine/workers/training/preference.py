@@ -54,6 +54,19 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.answer.longest
 
 
+class PairObjective:
+    """The part of an objective (engine.workers.training.objective.Objective) that all of pairs have."""
+
+    def __init__(self, beta: float) -> None:
+        self._beta = beta
+
+    def examples(self, rows: Sequence[PairRow], labeller: Labeller, length: int) -> Tally:
+        return pairs(rows, labeller, length)
+
+    def weight(self, batch: Sequence[Pair]) -> int:
+        return len(batch)
+
+
 def pairs(rows: Sequence[PairRow], labeller: Labeller, length: int) -> Tally:
     """Both answers rendered and labelled. Raises EngineError `no_labels` when no pair is left."""
     tally = Tally([])
