@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engine.monitor.computing import Calibration
 from engine.protocol.specs import DeviceFinding, GpuSample
 
 PCI = Path("/sys/bus/pci/devices")
@@ -20,6 +21,9 @@ _DISPLAY = "0x03"
 """PCI class of GPUs, with and without outputs."""
 _BUILDS = {"nvidia": "cuda", "amd": "rocm"}
 _MAKERS = {"nvidia": "NVIDIA", "amd": "AMD"}
+KFD_NODES = Path("/sys/class/kfd/kfd/topology/nodes")
+_HIDING = ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_OVERRIDE = "HSA_OVERRIDE_GFX_VERSION"
 _STAND_INS = {"gfx103": "10.3.0", "gfx11": "11.0.0"}
 """HSA_OVERRIDE_GFX_VERSION by family: the sibling whose kernels run there, though AMD does not promise it."""
 
@@ -60,6 +64,13 @@ class Machine:
                 found.append((kind, f"{_MAKERS[kind]} GPU {number}".rstrip()))
         return found
 
+    def reachable(self, maker: Literal["nvidia", "amd"]) -> bool:
+        """Whether torch can ask the driver: loaded, open to this user, and no variable hides the GPUs."""
+        if maker == "nvidia":
+            return self.nvidia_driver.exists() and _hidden("CUDA_VISIBLE_DEVICES") is None
+        hidden = any(_hidden(name) is not None for name in _HIDING)
+        return os.access(self.kfd, os.R_OK | os.W_OK) and not hidden
+
 
 def judge(
     samples: Sequence[GpuSample], torch: TorchFacts, machine: Machine | None = None
@@ -79,6 +90,28 @@ def judge(
     return tuple(findings)
 
 
+def tried(
+    found: Sequence[DeviceFinding], trials: Sequence[Calibration], maker: str
+) -> tuple[DeviceFinding, ...]:
+    """The findings with what trials showed, which know better than what torch lists; the usable ones first.
+
+    `maker`: of the GPUs that torch is built for. A trial that no counter told apart is of one of these.
+    """
+    said = {trial.gpu: trial for trial in reversed(trials) if trial.device != "cpu"}
+    alone = next(iter(said.values())) if len(said) == 1 else None
+    told = []
+    for finding in found:
+        trial = said.get(finding.name)
+        if trial is None and finding.kind == maker:
+            trial = alone
+        if trial is not None and not trial.usable:
+            finding = DeviceFinding(finding.name, finding.kind, why=trial.why, remedy=trial.remedy)
+        elif trial is not None and trial.kind is not None:
+            finding = DeviceFinding(finding.name, finding.kind, usable=True)
+        told.append(finding)
+    return tuple(sorted(told, key=lambda finding: not finding.usable))
+
+
 def _finding(kind: Literal["nvidia", "amd"], name: str, torch: TorchFacts, machine: Machine) -> DeviceFinding:
     wanted = _BUILDS[kind]
     if torch.build != wanted:
@@ -90,6 +123,36 @@ def _finding(kind: Literal["nvidia", "amd"], name: str, torch: TorchFacts, machi
         return DeviceFinding(name, kind, usable=True)
     why, remedy = _nvidia(torch, machine) if kind == "nvidia" else _amd(torch, machine)
     return DeviceFinding(name, kind, why=why, remedy=remedy)
+
+
+def stand_in(arch: str) -> str:
+    """HSA_OVERRIDE_GFX_VERSION that often works for an AMD architecture such as gfx1103; empty for none."""
+    return next((version for family, version in _STAND_INS.items() if arch.startswith(family)), "")
+
+
+def remedy_for(arch: str) -> str:
+    """What may help a GPU of this architecture that does not compute; empty `arch`: it did not even say."""
+    real = kfd_arch() or arch
+    version, current = stand_in(real), os.environ.get(_OVERRIDE, "")
+    if version and current != version:
+        return f'Write {_OVERRIDE} = "{version}" under [engine.env] in settings.toml, then restart the engine'
+    if current:
+        return f"Take {_OVERRIDE}={current} away, which does not work here, or run make setup TORCH=cpu"
+    return "Update its driver, or run make setup TORCH=cpu; qwill doctor --calibrate tries it again"
+
+
+def kfd_arch(topology: Path = KFD_NODES) -> str:
+    """The first AMD GPU's real architecture by the kernel, such as gfx1103; empty where it does not tell.
+
+    `gfx_target_version` of a node's properties: 110003 is 11, 0 and 3; a CPU has 0.
+    """
+    for node in sorted(_entries(topology)):
+        for line in _read(node / "properties").splitlines():
+            name, _, number = line.partition(" ")
+            if name == "gfx_target_version" and number.isdecimal() and int(number):
+                major, minor, step = int(number) // 10000, int(number) // 100 % 100, int(number) % 100
+                return f"gfx{major}{minor:x}{step:x}"
+    return ""
 
 
 def _nvidia(torch: TorchFacts, machine: Machine) -> tuple[str, str]:
@@ -110,9 +173,8 @@ def _nvidia(torch: TorchFacts, machine: Machine) -> tuple[str, str]:
 def _amd(torch: TorchFacts, machine: Machine) -> tuple[str, str]:
     if torch.lacking:
         why = f"The installed torch has no kernels for {torch.lacking}"
-        for family, version in _STAND_INS.items():
-            if torch.lacking.startswith(family):
-                return why, f"Start with HSA_OVERRIDE_GFX_VERSION={version}, which often works"
+        if version := stand_in(torch.lacking):
+            return why, f"Start with {_OVERRIDE}={version}, which often works"
         return why, "make setup TORCH=cpu"
     if not machine.kfd.exists():
         return f"{machine.kfd} is missing: the driver's compute part is not loaded", "Update the kernel"
@@ -121,7 +183,7 @@ def _amd(torch: TorchFacts, machine: Machine) -> tuple[str, str]:
             f"This user may not open {machine.kfd}",
             "Run sudo usermod -aG render,video $USER, then log in again",
         )
-    for variable in ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+    for variable in _HIDING:
         if (hidden := _hidden(variable)) is not None:
             return f"{variable} is {hidden!r} and hides it", f"Unset {variable}"
     return torch.error or "torch sees no AMD GPU", "Look at what rocminfo says"

@@ -27,7 +27,9 @@ GPU_KINDS = ("bfloat16", "bnb8", "nf4")
 
 def kinds_for(facts: MachineFacts | None) -> tuple[str, ...]:
     """How weights can be held in this memory, the best quality first."""
-    return GPU_KINDS if facts is not None and facts.pool in ("VRAM", "GTT") else CPU_KINDS
+    if facts is None:
+        return CPU_KINDS
+    return GPU_KINDS if facts.pool in ("VRAM", "GTT") or facts.packs_on_gpu else CPU_KINDS
 
 
 def estimate(

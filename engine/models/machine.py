@@ -1,4 +1,4 @@
-"""The memory that a model's weights would lie in, as the monitor reads it. Measures nothing itself."""
+"""The memory that a model's weights would lie in: the monitor's main pool. Measures nothing itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.protocol.specs import DeviceFinding, GpuSample, MonitorSample
+from engine.protocol.memory import Pool, PoolKind
+from engine.protocol.specs import DeviceFinding, MonitorSample
 
 MIB = 1 << 20
 VRAM_RESERVE = 256 * MIB
@@ -14,6 +15,7 @@ VRAM_RESERVE = 256 * MIB
 LEAST_RESERVE, MOST_RESERVE = 512 * MIB, 2048 * MIB
 SHARE = 16
 """One part in so many is kept free of memory that the desktop uses, too."""
+_NAMES: dict[PoolKind, str] = {"vram": "VRAM", "gtt": "GTT", "unified": "unified", "ram": "RAM"}
 
 
 class MachineFacts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -31,6 +33,8 @@ class MachineFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """Bytes a second that it was measured to read; 0 is unknown."""
     name: str = ""
     """Of the GPU; empty for the CPU."""
+    packs_on_gpu: bool = False
+    """Whether unified memory is computed on by a GPU that packs weights as a card of its maker does."""
 
     @property
     def key(self) -> str:
@@ -50,21 +54,50 @@ def machine_facts(
     `held`: bytes of loaded models. Weights that are pages of their files count as available to the kernel,
     which could drop them, and would read them again for each token: they are no free memory here.
     """
+    from engine.monitor import pools  # not needed for the screen's first paint
+
     if sample is None or not sample.ram_total:
         return None
-    ram = max(0, sample.ram_available - min(held, sample.engine_mapped))
-    usable = {finding.kind for finding in devices if finding.usable}
-    for gpu in sample.gpus:
-        if gpu.kind in usable and gpu.vram_total and gpu.vram_used is not None:
-            lent = _lent(gpu, sample)
-            if lent is not None:
-                return MachineFacts("GTT", *lent, held=held, bandwidth=bandwidth, name=gpu.name)
-            free = max(0, gpu.vram_total - gpu.vram_used)
-            return MachineFacts("VRAM", free, gpu.vram_total, False, held, bandwidth, gpu.name)
-    if "apple" in usable:
+    usable = tuple(finding.kind for finding in devices if finding.usable)
+    pool = _main(sample, usable)
+    if pool is None or pool.kind == "ram":
+        free = max(0, pools.available(sample) - min(held, sample.engine_mapped))
+        total = sample.ram_total if pool is None or pool.total is None else pool.total
+        if "apple" not in usable:
+            return MachineFacts("RAM", free, total, True, held, bandwidth)
         name = next(finding.name for finding in devices if finding.kind == "apple")
-        return MachineFacts("unified", ram, sample.ram_total, True, held, bandwidth, name)
-    return MachineFacts("RAM", ram, sample.ram_total, True, held, bandwidth)
+        return MachineFacts("unified", free, total, True, held, bandwidth, name)
+    room = pools.free(pool)
+    maker = next((gpu.kind for gpu in sample.gpus if gpu.name == pool.gpu), "")
+    return MachineFacts(
+        _NAMES[pool.kind],
+        0 if room is None else room,
+        pool.total or sample.ram_total,
+        pool.kind != "vram",
+        held,
+        bandwidth,
+        pool.gpu,
+        packs_on_gpu=pool.kind == "unified" and maker == "nvidia",
+    )
+
+
+def _main(sample: MonitorSample, usable: tuple[str, ...]) -> Pool | None:
+    """The pool that torch computes in: the sample's main one, where that is of a GPU that torch can use."""
+    from engine.monitor.computing import Computing
+    from engine.monitor.pools import pools
+
+    if sample.pools and sample.pools[0].main and _usable(sample.pools[0], sample, usable):
+        return sample.pools[0]
+    made = pools(sample, Computing(usable))
+    return made[0] if made and _usable(made[0], sample, usable) else None
+
+
+def _usable(pool: Pool, sample: MonitorSample, usable: tuple[str, ...]) -> bool:
+    """Whether a main pool agrees with what torch says of its GPU, and with what the driver tells of it."""
+    maker = next((gpu.kind for gpu in sample.gpus if gpu.name == pool.gpu), "")
+    if pool.kind == "ram":
+        return not any(gpu.kind in usable for gpu in sample.gpus) or pool.basis == "measured"
+    return maker in usable and (pool.kind == "unified" or (bool(pool.total) and pool.used is not None))
 
 
 def kept_free(facts: MachineFacts) -> int:
@@ -75,12 +108,3 @@ def kept_free(facts: MachineFacts) -> int:
     if not facts.shared:
         return VRAM_RESERVE
     return min(MOST_RESERVE, max(LEAST_RESERVE, facts.total // SHARE))
-
-
-def _lent(gpu: GpuSample, sample: MonitorSample) -> tuple[int, int] | None:
-    """Free and total of an integrated AMD GPU: RAM that the driver lends it, not its small carve-out."""
-    if gpu.kind != "amd" or not gpu.gtt_total or gpu.gtt_used is None:
-        return None
-    if gpu.gtt_total <= (gpu.vram_total or 0):
-        return None
-    return max(0, min(gpu.gtt_total - gpu.gtt_used, sample.ram_available)), gpu.gtt_total

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from engine.holdings import Held, shared
 from engine.models.adapters import CONFIG, WEIGHTS
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import AdapterInfo
 from engine.workers.adapter_mix import broken, refuse_unmixable, slot
 from engine.workers.loaded import LoadedModel
+from engine.workers.memory import own_bytes
 
 KEPT = 4
 """Adapters that stay ready; one costs its own weights and about 1 MB."""
@@ -32,6 +34,8 @@ class _Ready(NamedTuple):
     model: PreTrainedModel
     scales: tuple[tuple[dict[str, float], dict[str, float]], ...]
     """Of each layer: the scaling that its forward reads, and what it was at first."""
+    held: Held
+    """Its bytes beside the base's."""
 
 
 class AdaptedModels:
@@ -57,10 +61,11 @@ class AdaptedModels:
         key = (loaded.serial, tuple((info.id, info.version) for info in infos))
         if key not in self._ready:
             model = on_base(loaded, *infos)
-            self._ready[key] = _Ready(model, _scales(model))
+            self._ready[key] = _Ready(model, _scales(model), _held(model, loaded, infos))
         self._ready.move_to_end(key)
         while len(self._ready) > KEPT:
             self._ready.popitem(last=False)
+        self._tell()
         ready = self._ready[key]
         weights = {slot(place): weight for place, (_, weight) in enumerate(adapters)}
         for live, first in ready.scales:
@@ -72,6 +77,17 @@ class AdaptedModels:
         """Drop all that stand on a model that goes."""
         for key in [key for key in self._ready if key[0] == serial]:
             del self._ready[key]
+        self._tell()
+
+    def _tell(self) -> None:
+        shared.hold(f"adapters {id(self)}", (ready.held for ready in self._ready.values()))
+
+
+def _held(model: PreTrainedModel, loaded: LoadedModel, adapters: tuple[AdapterInfo, ...]) -> Held:
+    names, size = " + ".join(adapter.name for adapter in adapters), 0
+    with shared.unharmed("the adapters in the chat"):
+        size = own_bytes(model, loaded.model)
+    return Held("adapter", size, names, loaded.info.device)
 
 
 def _scales(model: PreTrainedModel) -> tuple[tuple[dict[str, float], dict[str, float]], ...]:

@@ -37,6 +37,7 @@ from engine.workers.growth import Growth
 from engine.workers.inspect import PAGE, Inspected
 from engine.workers.live_adapters import LiveAdapters
 from engine.workers.loaded import LoadedModel, load
+from engine.workers.memory import CountedSink, tell_caches
 from engine.workers.prefix import PrefixCache, common_prefix
 from engine.workers.prompt import Prompt
 from engine.workers.sampling import Sampler
@@ -93,6 +94,7 @@ class TorchBackend:
         if spec.model.id in self._models:
             self.unload(spec.model.id)
         self._models[spec.model.id] = loaded
+        self._count()
         return loaded.info
 
     def unload(self, model: str) -> None:
@@ -110,16 +112,22 @@ class TorchBackend:
         self._inspected = None
         del gone
         give_back_memory()
+        self._count()
 
     def forget(self, chat: str) -> None:
         """Drop the KV cache of a chat."""
         if self._caches.pop(chat, None) is not None:
             give_back_memory()
+            self._count()
 
     def allocated(self) -> int:
         """Bytes of weights and caches."""
         weights = sum(loaded.info.memory for loaded in self._models.values())
         return weights + sum(cache.nbytes() for cache in self._caches.values())
+
+    def _count(self) -> None:
+        """Say what the caches hold now."""
+        tell_caches(self._caches, self._models.values())
 
     def reply(self, spec: ReplySpec, sink: ReplySink) -> ReplyResult:
         """Generate one reply.
@@ -158,6 +166,7 @@ class TorchBackend:
         with self._running(loaded, reply, chat, "looking into the reply") as model:
             self._inspected.extend(self._steps(loaded, model, reply, chat, prompt), end, cancelled)
         self._make_room(chat)
+        self._count()
         return self._inspected.page(start, end)
 
     def _loaded(self, model: str) -> LoadedModel:
@@ -206,7 +215,7 @@ class TorchBackend:
             steps,
             Sampler(settings.sampling, [*prompt.ids, *begun]),
             writer,
-            sink,
+            CountedSink(sink, self._count),
             Limits(
                 context_size(loaded.info.context, settings),
                 settings.sampling.max_tokens,
@@ -217,6 +226,7 @@ class TorchBackend:
         )
         finish = decoding.run(prompt, begun, spec.begun.thinking_s if spec.begun else 0.0)
         self._make_room(spec.chat)
+        self._count()
         return ReplyResult(
             writer.text("answer"),
             writer.text("thinking"),

@@ -16,6 +16,7 @@ from transformers.cache_utils import DynamicCache
 
 from engine.backend import ReplySpec
 from engine.batch_works import BatchSink
+from engine.holdings import Held, shared
 from engine.protocol.errors import EngineError, fault
 from engine.workers.adapted import AdaptedModels
 from engine.workers.batch_row import BatchRow
@@ -30,6 +31,7 @@ from engine.workers.device import (
 from engine.workers.gate import Gate
 from engine.workers.growth import SMALL, free_memory, needed
 from engine.workers.loaded import LoadedModel
+from engine.workers.memory import Tick, tell_torch
 
 FAMILIES = frozenset({"qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "llama", "mistral", "olmo2", "gemma3_text"})
 """model_types whose padded rows are compared with rows of their own in the tests."""
@@ -87,6 +89,7 @@ class TorchBatcher:
                     continue
                 places, size = [*left, *places], max(1, len(rows) // 2)
             finally:
+                shared.drop("batch")
                 give_back_memory()
 
     def _go_on(self, loaded: LoadedModel, sink: BatchSink) -> bool:
@@ -126,6 +129,7 @@ class Together:
         """`[rows, tokens in the cache]`, 0 where a row is padded."""
         forward = inspect.signature(type(model).forward).parameters
         self._extra: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in forward else {}
+        self._tick = Tick()
 
     @torch.inference_mode()
     def run(self, weights: int, sink: BatchSink) -> None:
@@ -183,6 +187,11 @@ class Together:
             use_cache=True,
             **self._extra,
         )
+        if self._tick():
+            with shared.unharmed("the cache of a batch"):
+                held = Held("cache", cache_bytes(self._cache), device=str(self._model.device))
+                shared.hold("batch", (held,))
+            tell_torch()
         logits: torch.Tensor = out.logits[:, -1].float()
         return logits
 

@@ -7,7 +7,8 @@ from typing import Literal, TypedDict
 
 import torch
 
-from engine.devices import Machine, TorchFacts, judge
+from engine.devices import Machine, TorchFacts, judge, tried
+from engine.monitor.computing import Calibration
 from engine.monitor.sample import gpu_readers
 from engine.protocol.specs import DeviceFinding, GpuSample
 from engine.workers.device import dtype_name, pick_device, pick_dtype
@@ -20,9 +21,15 @@ class EngineFacts(TypedDict):
     load_dtype: str
 
 
-def engine_facts() -> EngineFacts:
-    """For `replace(info, **engine_facts())`. Never raises for a GPU that misbehaves."""
-    return EngineFacts(devices=findings(), load_dtype=dtype_name(pick_dtype("", pick_device())))
+def engine_facts(trials: Sequence[Calibration] = ()) -> EngineFacts:
+    """For `replace(info, **engine_facts())`. Never raises for a GPU that misbehaves.
+
+    `trials`: what the GPUs showed before torch was imported; see engine.calibrating.
+    """
+    maker = {"rocm": "amd", "cuda": "nvidia"}.get(torch_facts().build, "apple")
+    return EngineFacts(
+        devices=tried(findings(), trials, maker), load_dtype=dtype_name(pick_dtype("", pick_device()))
+    )
 
 
 def findings(

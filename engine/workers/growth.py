@@ -11,9 +11,11 @@ import torch
 from engine.backend import LoadSpec
 from engine.models import footprint
 from engine.models.fit import gib
+from engine.monitor.available import available_ram
 from engine.protocol.errors import fault
 from engine.protocol.specs import ModelInfo
 from engine.workers.device import DTYPES, pick_device
+from engine.workers.gpu_room import gpu_room
 
 SMALL = 32 << 20
 """Bytes that no prompt is refused for."""
@@ -31,10 +33,9 @@ def needed(info: ModelInfo, tokens: int, held: int) -> int:
 def free_memory(device: torch.device, weights: int) -> int:
     """Bytes that can be had now; `weights` of loaded models are not free, though their pages may be files."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return gpu_room(device).free
     mapped = int(getattr(psutil.Process().memory_info(), "shared", 0))
-    return max(0, int(psutil.virtual_memory().available) - min(weights, mapped))
+    return max(0, available_ram() - min(weights, mapped))
 
 
 def refuse(info: ModelInfo, tokens: int, need: int, free: int, kept: int) -> None:

@@ -1,4 +1,4 @@
-"""The monitor: real numbers of this machine, and GPUs as trees of sysfs files."""
+"""The monitor on this very machine: real numbers, and what single files of a driver may hold."""
 
 from __future__ import annotations
 
@@ -7,88 +7,65 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from engine.monitor import Sampler
 from engine.monitor.amdgpu import AmdReader
+from engine.monitor.files import Files
 from engine.monitor.nvidia import NvidiaReader
-from engine.protocol.specs import GpuSample
+from engine.monitor.patience import Patient, ask_all
+from engine.monitor.processes import Processes
+from engine.protocol.specs import GpuSample, MonitorSample
+from tests.support.machine_tree import NvmlError, RecordedNvml, recorded
 
-APU = {
-    "vendor": "0x1002",
-    "device": "0x15bf",
-    "revision": "0xc1",
-    "mem_info_vram_total": "536870912",
-    "mem_info_vram_used": "482959360",
-    "mem_info_gtt_total": "16360796160",
-    "mem_info_gtt_used": "975273984",
-    "gpu_busy_percent": "37",
-}
+CARD = "sys/class/drm/card0/device"
 
 
-def card(root: Path, number: int, files: dict[str, str]) -> Path:
-    device = root / f"card{number}" / "device"
-    device.mkdir(parents=True)
-    for name, text in files.items():
-        (device / name).write_text(text + "\n")
-    return device
+def amd(root: Path) -> list[GpuSample]:
+    return AmdReader(Files(root)).read()
 
 
-def amd(root: Path, names: Path | None = None) -> list[GpuSample]:
-    return AmdReader(root, names or root / "absent").read()
+def test_cards_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """Ten after two; other makers' cards, connectors and cards under another driver are none of AMD's."""
+    for number, vendor in ((10, "0x1002"), (2, "0x1002"), (3, "0x8086"), (4, "0x1002")):
+        device = tmp_path / f"sys/class/drm/card{number}/device"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text(vendor)
+        (device / "product_name").write_text(f"number {number}")
+    (tmp_path / "sys/class/drm/card4/device/driver").symlink_to("../../../bus/pci/drivers/vfio-pci")
+    (tmp_path / "sys/class/drm/card2-DP-1").mkdir()
+    assert [gpu.name for gpu in amd(tmp_path)] == ["number 2", "number 10"]
 
 
-def test_780m(tmp_path: Path) -> None:
-    """An APU: the small carve-out and the RAM lent to the GPU are two pools, never one sum."""
-    names = tmp_path / "amdgpu.ids"
-    names.write_text("# comment\n1.0.0\n15BF,\tC1,\tAMD Radeon 780M\n15BF,\tC4,\tother\n")
-    root = tmp_path / "drm"
-    card(root, 0, APU)
-    (root / "card0-HDMI-A-1").mkdir()
-    (root / "renderD128").mkdir()
-    (root / "version").write_text("drm 1.1.0")
-    assert amd(root, names) == [
-        GpuSample(
-            "AMD Radeon 780M",
-            "amd",
-            vram_total=536870912,
-            vram_used=482959360,
-            gtt_total=16360796160,
-            gtt_used=975273984,
-            busy=0.37,
-        )
-    ]
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("-1", "negative"),
+        ("", "no number"),
+        ("1e3", "no number"),
+        ("٣", "no number"),
+        ("0x10", "no number"),
+        ("\x00\xffhello", "no number"),
+        ("18446744073709551615", "out of range"),
+        ("9" * 400, "out of range"),
+    ],
+)
+def test_a_counter_takes_plain_digits_within_reason(tmp_path: Path, text: str, why: str) -> None:
+    files = recorded("radeon-780m-small", tmp_path)
+    (tmp_path / CARD / "mem_info_gtt_used").write_text(text)
+    (gpu,) = AmdReader(files).read()
+    assert gpu.gtt_used is None
+    assert gpu.gtt_total == 16360796160
+    assert gpu.why == f"The amdgpu driver does not tell: GTT used ({why})"
 
 
-def test_two_gpus_in_order_of_their_number(tmp_path: Path) -> None:
-    card(tmp_path, 10, APU | {"product_name": "Navi 31"})
-    card(tmp_path, 2, APU)
-    card(tmp_path, 3, {"vendor": "0x8086", "device": "0x4680"})
-    assert [gpu.name for gpu in amd(tmp_path)] == ["AMD GPU 15bf", "Navi 31"]
-
-
-def test_card1_only(tmp_path: Path) -> None:
-    card(tmp_path, 1, APU)
-    assert len(amd(tmp_path)) == 1
-
-
-def test_files_that_fail_or_hold_garbage_are_unknown(tmp_path: Path) -> None:
-    """A file that cannot be read (EBUSY of a suspended GPU), garbage, an impossible load: None, and why."""
-    device = card(tmp_path, 0, APU | {"mem_info_gtt_used": "\x00\xffhello", "gpu_busy_percent": "250"})
-    (device / "mem_info_vram_used").unlink()
-    (device / "mem_info_vram_used").mkdir()
-    (gpu,) = amd(tmp_path)
-    assert (gpu.vram_used, gpu.gtt_used, gpu.busy) == (None, None, None)
-    assert gpu.vram_total == 536870912
-    assert "vram used, gtt used, load" in gpu.why
-
-
-@pytest.mark.parametrize("text", ["-1", "", " ", "1e3", "٣", "0x10"])
-def test_a_counter_takes_plain_digits_only(tmp_path: Path, text: str) -> None:
-    card(tmp_path, 0, APU | {"mem_info_gtt_used": text})
-    assert amd(tmp_path)[0].gtt_used is None
+def test_a_load_above_all_of_it_is_none(tmp_path: Path) -> None:
+    files = recorded("radeon-780m-small", tmp_path)
+    (tmp_path / CARD / "gpu_busy_percent").write_text("250\n")
+    (gpu,) = AmdReader(files).read()
+    assert (gpu.busy, gpu.why) == (None, "The amdgpu driver does not tell: load (out of range)")
 
 
 def test_no_gpu_at_all(tmp_path: Path) -> None:
@@ -96,52 +73,81 @@ def test_no_gpu_at_all(tmp_path: Path) -> None:
     assert amd(tmp_path / "absent") == []
 
 
-class NvmlError(Exception):
-    """What a stand-in for NVML raises."""
+def test_a_card_that_is_plugged_in_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.monitor.cards.LOOK_EVERY", 0.0)
+    files = recorded("no-gpu", tmp_path)
+    reader = AmdReader(files)
+    assert reader.read() == []
+    device = tmp_path / CARD
+    device.mkdir(parents=True)
+    (device / "vendor").write_text("0x1002\n")
+    assert len(reader.read()) == 1
+    (device / "vendor").unlink()
+    assert reader.read() == []
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object, **__: object) -> None:
     raise NvmlError("Not Supported")
 
 
-def nvml(**changes: object) -> SimpleNamespace:
-    """The few calls of NVML that the reader makes, as one H200 answers them."""
-    calls = {
-        "NVMLError": NvmlError,
-        "nvmlInit": lambda: None,
-        "nvmlDeviceGetCount": lambda: 1,
-        "nvmlDeviceGetHandleByIndex": lambda number: number,
-        "nvmlDeviceGetName": lambda handle: "NVIDIA H200",
-        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(total=150_754_820_096, used=1 << 30),
-        "nvmlDeviceGetUtilizationRates": lambda handle: SimpleNamespace(gpu=50),
-    }
-    return SimpleNamespace(**(calls | changes))
-
-
-def test_nvidia_numbers(tmp_path: Path) -> None:
-    assert NvidiaReader(nvml()).read() == [
-        GpuSample("NVIDIA H200", "nvidia", vram_total=150_754_820_096, vram_used=1 << 30, busy=0.5)
-    ]
-
-
-def test_nvidia_counters_that_a_unified_gpu_refuses(tmp_path: Path) -> None:
-    (gpu,) = NvidiaReader(nvml(nvmlDeviceGetMemoryInfo=refuse)).read()
-    assert (gpu.vram_total, gpu.vram_used, gpu.busy) == (None, None, 0.5)
-    assert "Not Supported" in gpu.why
+H200 = {"name": "NVIDIA H200", "memory_v2": [150754820096, 149680000000, 600000000], "rates": [50, 10]}
 
 
 @pytest.mark.parametrize(
-    "changes", [{"nvmlInit": refuse}, {"nvmlDeviceGetCount": refuse}, {"nvmlDeviceGetHandleByIndex": refuse}]
+    "call", ["nvmlInit", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetName"]
 )
-def test_nvidia_never_raises(tmp_path: Path, changes: dict) -> None:
-    driver = tmp_path / "version"
-    driver.touch()
-    (gpu,) = NvidiaReader(nvml(**changes), driver).read()
-    assert "Not Supported" in gpu.why
+def test_nvml_may_refuse_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    files = recorded("nvidia-discrete", tmp_path)
+    nvml = RecordedNvml([H200])
+    monkeypatch.setattr(nvml, call, refuse)
+    (gpu,) = NvidiaReader(nvml, files=files).read()
+    assert "not supported" in gpu.why.lower()
 
 
-def test_no_nvidia_driver_means_no_gpu(tmp_path: Path) -> None:
-    assert NvidiaReader(nvml(nvmlInit=refuse), tmp_path / "absent").read() == []
+def test_a_discrete_gpu_whose_memory_is_not_told_is_no_shared_one(tmp_path: Path) -> None:
+    """It fell off the bus, say: nothing is known of it, least of all that it works in RAM."""
+    gpu = {"name": "NVIDIA H200", "rates": "GPU is lost", "memory_v2": "GPU is lost", "memory": "GPU is lost"}
+    (found,) = NvidiaReader(RecordedNvml([gpu]), files=recorded("nvidia-discrete", tmp_path)).read()
+    assert (found.vram_total, found.vram_used, found.integrated) == (None, None, None)
+    assert "memory, load (gpu is lost)" in found.why
+
+
+def test_numbers_that_nvml_makes_up_for_a_gpu_in_ram_are_not_shown(tmp_path: Path) -> None:
+    """Some drivers answer for a GB10, and wrongly."""
+    nvml = RecordedNvml([{"name": "NVIDIA GB10", "memory_v2": [1, 1, 0], "rates": [5, 0]}])
+    (found,) = NvidiaReader(nvml, files=recorded("gb10", tmp_path)).read()
+    assert (found.vram_total, found.vram_used, found.integrated, found.busy) == (None, None, True, 0.05)
+
+
+def test_without_the_package_the_driver_still_names_its_gpus(tmp_path: Path) -> None:
+    reader = NvidiaReader(None, files=recorded("nvidia-discrete", tmp_path))
+    reader._nvml = None
+    assert reader.read() == [
+        GpuSample(
+            "NVIDIA GeForce RTX 4090",
+            "nvidia",
+            address="0000:01:00.0",
+            why="Install the package nvidia-ml-py to see its memory",
+        )
+    ]
+
+
+def test_no_nvidia_driver_means_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = RecordedNvml([H200])
+    monkeypatch.setattr(nvml, "nvmlInit", refuse)
+    reader = NvidiaReader(nvml, files=Files(tmp_path))
+    assert reader.read() == []
+    assert reader.patients() == ()
+
+
+def test_ram_that_a_container_may_use() -> None:
+    """The host's total and the limit stand beside each other; what can be had is the smaller of both."""
+    host = MonitorSample(ram_total=64 << 30, ram_available=48 << 30)
+    assert host.ram_usable == (64 << 30, 48 << 30)
+    within = MonitorSample(ram_total=64 << 30, ram_available=48 << 30, limit=4 << 30, limit_used=1 << 30)
+    assert within.ram_usable == (4 << 30, 3 << 30)
+    full = MonitorSample(ram_total=64 << 30, ram_available=1 << 30, limit=4 << 30, limit_used=5 << 30)
+    assert full.ram_usable == (4 << 30, 0)
 
 
 def test_sample_of_this_machine() -> None:
@@ -157,7 +163,7 @@ def test_sample_of_this_machine() -> None:
 
 
 def test_real_readers_of_this_machine_do_not_raise() -> None:
-    assert all(gpu.kind in ("nvidia", "amd") for gpu in Sampler().sample().gpus)
+    assert all(gpu.kind in ("nvidia", "amd", "intel", "apple") for gpu in Sampler().sample().gpus)
 
 
 def test_work_of_the_engine_and_its_children_is_counted() -> None:
@@ -185,3 +191,41 @@ def test_a_process_that_is_gone_is_zero() -> None:
     child.communicate(b"\n")
     assert sampler.sample().engine_rss == 0
     assert os.getpid() != child.pid
+
+
+def test_children_are_found_on_a_kernel_that_does_not_list_them(tmp_path: Path) -> None:
+    """By their parents, all the way down; strangers are none of ours."""
+    files = recorded("no-gpu", tmp_path)
+    (tmp_path / "proc/4242/task/4242/children").unlink()
+    parent = (tmp_path / "proc/4242/stat").read_text()
+    for pid, of in ((4300, 4243), (4301, 1)):
+        (tmp_path / f"proc/{pid}").mkdir()
+        (tmp_path / f"proc/{pid}/stat").write_text(
+            parent.replace("4242 (", f"{pid} (").replace("S 4240", f"S {of}")
+        )
+    assert Processes(files, 4242).pids == (4242, 4243, 4300)
+
+
+def test_the_family_of_a_process_is_what_psutil_says() -> None:
+    """A child and its own child, seen from here."""
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        family = Processes(Files(), child.pid)
+        below = [each.pid for each in psutil.Process(child.pid).children(recursive=True)]
+        assert len(below) == 1
+        assert family.pids == (child.pid, *below) == family._family_by_parents()
+        child.communicate(b"\n")
+
+
+def test_a_forked_child_reads_with_threads_of_its_own() -> None:
+    ask_all([Patient(lambda: 1)])
+    child = os.fork()
+    if not child:
+        patient = Patient(lambda: 2, first=60.0)
+        ask_all([patient])
+        os._exit(0 if patient.answer().value == 2 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

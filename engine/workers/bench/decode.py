@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from statistics import median
 
-import psutil
 import torch
 from msgspec.structs import replace
 
@@ -14,6 +13,7 @@ from engine.backend import LoadSpec
 from engine.benching import BenchJob, DecodeBench
 from engine.models import footprint
 from engine.models.shape import size_of
+from engine.monitor.available import available_ram
 from engine.protocol.errors import fault
 from engine.protocol.specs import ModelInfo, Quant
 from engine.workers.bench.llama import llama_tokens_per_s
@@ -74,7 +74,7 @@ def measure_decode(job: BenchJob, told: Told) -> DecodeBench:
 def _checked(job: BenchJob, base: LoadedModel, told: Told) -> tuple[bool | None, str]:
     """Whether both compute the same ids in float32; None where such a copy has no room."""
     full = base.info.load_dtype == FULL
-    if not full and job.model.parameters * footprint.WIDTHS[FULL] > ROOM * psutil.virtual_memory().available:
+    if not full and job.model.parameters * footprint.WIDTHS[FULL] > ROOM * available_ram():
         return None, ""
     told("checking in float32 that both compute the same ids")
     loaded = base if full else _loaded(job, FULL)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import psutil
 import torch
 
 from engine.adapter_works import Progress, Reference
 from engine.backend import LoadSpec
 from engine.models.describe import describe
+from engine.monitor.available import available_ram
 from engine.protocol.adapters import Check
 from engine.protocol.errors import EngineError
 from engine.protocol.specs import ModelInfo
@@ -29,7 +29,7 @@ def check_merged(
     info = describe(folder, "merged", "merged", "folder")
     dtype = told.dtype or "float32"
     need = info.parameters * DTYPES[dtype].itemsize + SPARE
-    free = psutil.virtual_memory().available
+    free = available_ram()
     if need > free:
         return unchecked(f"loading it needs about {need / 2**30:.1f} GiB, {free / 2**30:.1f} are free")
     try:

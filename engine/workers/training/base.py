@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-import psutil
 import torch
 from msgspec.structs import replace
 from transformers import PreTrainedModel
@@ -17,6 +16,7 @@ from engine.backend import LoadSpec
 from engine.data.methods import MUTATING
 from engine.models import footprint
 from engine.models.shape import size_of
+from engine.monitor.available import available_ram
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.specs import ModelInfo
 from engine.protocol.training import TrainSpec
@@ -44,6 +44,8 @@ class Base:
     """Where its files are."""
     starts: Mapping[str, Start] = field(default_factory=dict)
     """What a method took out of layers before they were packed, by path."""
+    own: int = 0
+    """Bytes of weights that were loaded for the run, beside the chat's."""
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> Base:
@@ -68,7 +70,8 @@ class Base:
         starts = PackedStarts(spec)
         own = own_base(loaded.info, cancelled, spec, starts, device)
         made = cls.of(own)
-        return cls(made.pristine, made.labeller, made.reference, made.folder, starts.taken)
+        held = own.info.memory
+        return cls(made.pristine, made.labeller, made.reference, made.folder, starts.taken, held)
 
     @property
     def device(self) -> torch.device:
@@ -162,7 +165,7 @@ def own_base(
     dtype = pick_dtype(wanted.dtype, device)
     asked = replace(info, state="available", memory=0, quant="", load_dtype="", note="")
     need = _held(info, wanted.quant or dtype_name(dtype), dtype) + HEADROOM
-    free = psutil.virtual_memory().available
+    free = available_ram()
     if device.type == "cpu" and need > free:
         raise _too_large(info, wanted, need, free)
     load_spec = LoadSpec(asked, dtype_name(dtype), wanted.quant, device=str(device))

@@ -19,6 +19,7 @@ from engine.protocol.errors import EngineError, fault
 from engine.protocol.runs import FitChange
 from engine.protocol.training import TrainSpec
 from engine.settings import current_settings
+from engine.workers.gpu_room import gpu_room
 from engine.workers.training.estimate import RECOMPUTING, Shape, need, usual_adapter
 
 RUN = "run"
@@ -32,10 +33,7 @@ MOST = 3
 def pool(device: torch.device, held: int = 0) -> MachineFacts:
     """The memory that a run on this device would take, now. `held`: bytes of loaded weights."""
     if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        name = torch.cuda.get_device_name(device)
-        return MachineFacts("VRAM", free + cached, total, shared=False, held=held, name=name)
+        return gpu_room(device, held)
     facts = machine_facts(Sampler((), os.getpid()).sample(), (), held=held)
     if facts is None:  # no /proc, no sysctl: nothing can be said, and nothing is refused
         return MachineFacts("RAM", 1 << 62, 1 << 62, held=held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -17,15 +17,17 @@ LOOK_SECONDS = 0.05
 """Between two looks at whether the pause is over."""
 
 
-def stand_still(sink: RunSink, student: Student, optimiser: AdamW) -> bool:
+def stand_still(sink: RunSink, student: Student, optimiser: AdamW, moved: Callable[[], None]) -> bool:
     """Wait until the pause is over or the run is stopped; returns whether it should park instead.
 
-    The mode may change meanwhile.
+    The mode may change meanwhile. `moved` is told when the run's tensors are in RAM, and when they are back.
     """
     while _waits(sink) and sink.pause_mode != "park":
         if sink.pause_mode == "yield":
             with moved_out(student, optimiser):
+                moved()
                 _wait_while(sink, "yield")
+            moved()
         else:
             _wait_while(sink, sink.pause_mode)
     return _waits(sink)

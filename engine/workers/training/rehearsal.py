@@ -13,10 +13,10 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import msgspec
-import psutil
 import torch
 
 from engine.models.fit import gib
+from engine.monitor.available import available_ram
 from engine.protocol.errors import EngineError
 from engine.protocol.training import TrainSpec
 from engine.runs.peak import PeakWatch
@@ -194,7 +194,7 @@ def _guarded(layers: Sequence[torch.nn.Module], device: torch.device) -> Iterato
     """On a CPU a layer that begins without memory raises MemoryError; a GPU's allocator raises by itself."""
 
     def look(*_: Any) -> None:
-        if psutil.virtual_memory().available < FLOOR:
+        if available_ram() < FLOOR:
             raise MemoryError("not enough memory for the next layer")
 
     hooks = [layer.register_forward_pre_hook(look) for layer in layers] if device.type == "cpu" else []

@@ -10,8 +10,8 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from engine.workers.gate import Gate
 from engine.workers.training.answers import told
 from engine.workers.training.base import Base
 from engine.workers.training.batches import Feed, in_order, pieces
+from engine.workers.training.counted import Counted, CountedSink
 from engine.workers.training.course import Course
 from engine.workers.training.keeper import Keeper
 from engine.workers.training.lesson import Lesson, prepare, step_count
@@ -35,7 +36,6 @@ from engine.workers.training.pause import moved_out, stand_still
 from engine.workers.training.ranks import Ranks
 from engine.workers.training.rehearsal import Rehearsal, Rehearsed
 from engine.workers.training.report import SHOWN, may_take, write_report
-from engine.workers.training.room import PatientSink
 from engine.workers.training.schedule import rate_at
 from engine.workers.training.student import Student
 
@@ -56,7 +56,8 @@ class Run:
         self._job = job
         self._spec = job.spec
         self._base = base
-        self._sink = PatientSink(sink)
+        self._counted = Counted(job, base)
+        self._sink = CountedSink(sink, self._counted)
         self._gate = gate
         self._objective = self._ranks.objective(objective_of(job.spec))
         self._held: list[Example] = []
@@ -92,6 +93,7 @@ class Run:
         self._sink.phase("load")
         self._student = Student(self._base, self._spec)
         self._optimiser = adamw(self._student, self._spec)
+        self._counted.begins(self._student, self._optimiser)
         self._keeper = self._ranks.keeper(self._job, self._sink, self._student, self._optimiser)
         resumed = self._keeper.resume()
         if resumed is None:
@@ -104,6 +106,7 @@ class Run:
             self._look(lesson)
         self._ranks.spread(self._student, self._optimiser)
         self._rehearse(lesson)
+        self._counted.stands(first=True)
         if resumed is None:
             self._evaluate()
 
@@ -167,7 +170,7 @@ class Run:
         if self.done or not self._sink.pausing.is_set():
             return
         self._sink.phase("paused", self.course.step)
-        self._parked = stand_still(self._sink, self._student, self._optimiser)
+        self._parked = stand_still(self._sink, self._student, self._optimiser, self._counted.tell)
         if not self.done:
             self._sink.phase("train", self.course.step)
 
@@ -201,6 +204,7 @@ class Run:
             epoch=self._feed.epochs,
             metrics=metrics,
         )
+        self._counted.stepped()
         self._sink.point(point)
 
     def _learn(self, step: int, group: list[Sequence[Example]]) -> tuple[float, dict[str, float], float]:
@@ -245,9 +249,13 @@ class Run:
         """Whether its tensors lie elsewhere than in RAM."""
         return self._student.device.type != "cpu"
 
-    def aside(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def aside(self) -> Iterator[None]:
         """Inside, its own tensors are in RAM, and it may not advance."""
-        return moved_out(self._student, self._optimiser)
+        with moved_out(self._student, self._optimiser):
+            self._counted.tell()
+            yield
+        self._counted.tell()
 
     def end_soon(self) -> None:
         """Have the next step be the last one: its time is up. It ends as a whole run does."""
@@ -325,6 +333,7 @@ class Run:
         reports = whole and result and not self._parked and self._ranks.whole
         forgetting = self._report() if reports else None
         self._sink.phase("paused" if self._parked else "end", course.step)
+        self._counted.ends()
         self._student.close()
         self._optimiser.state.clear()
         self._optimiser.param_groups.clear()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import psutil
 import torch
 
 from engine.models.fit import gib
+from engine.monitor.available import available_ram
 from engine.protocol.errors import fault
 from engine.workers.device import pick_device
+from engine.workers.gpu_room import gpu_room
 
 AUTO = ("", "auto")
 
@@ -50,8 +51,9 @@ def places() -> list[Place]:
     found = []
     if torch.cuda.is_available():
         for place in range(torch.cuda.device_count()):
-            found.append(Place(f"cuda:{place}", torch.cuda.mem_get_info(place)[0]))
-    free = psutil.virtual_memory().available
+            name = f"cuda:{place}"
+            found.append(Place(name, gpu_room(torch.device(name)).free))
+    free = available_ram()
     if torch.backends.mps.is_available():
         found.append(Place("mps", free))
     return [*found, Place("cpu", free)]
