@@ -1,4 +1,4 @@
-"""The folder of a run: `run.toml`, `info.json`, `events.jsonl` and, once there is one, `adapter/`."""
+"""The folder of a run: `run.toml`, `info.json`, `events.jsonl`, `memory.jsonl` and, later, `adapter/`."""
 
 from __future__ import annotations
 

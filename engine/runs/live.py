@@ -10,10 +10,12 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from engine import holdings
 from engine.protocol.report import RunSample
 from engine.protocol.runs import PauseMode, Phase, PhaseMark, RunFinding, RunInfo, StepPoint
 from engine.runs.findings import Watcher
 from engine.runs.log import LogWriter
+from engine.runs.memory_log import NAME, RunMemory
 from engine.runs.pace import Pace
 from engine.runs.peak import PeakWatch
 from engine.training import Foreseen
@@ -57,6 +59,7 @@ class LiveRun:
         self.changed = asyncio.Event()
         self.flushing = asyncio.Lock()
         self.writer = LogWriter(log)
+        self.memory = RunMemory(log.with_name(NAME))
         self.peak = PeakWatch()
         self._pace = Pace()
         known = [finding.code for finding in info.findings]
@@ -80,6 +83,8 @@ class LiveRun:
         mark = PhaseMark(phase, time.time(), step, memory=resident, peak=peak)
         self._stepped = time.monotonic()
         self.writer.mark(mark)
+        now, most = holdings.shared.take_peak(self.info.id)
+        self.memory.mark(replace(mark, memory=now, peak=most) if most else mark)
         self._hand_over(mark)
         return mark
 
@@ -196,6 +201,8 @@ class LiveRun:
     def close(self) -> None:
         """Let go of the log and end the memory watch."""
         self.peak.stop()
+        self.memory.close()
+        holdings.shared.drop(self.info.id)
         self.writer.close()
 
 

@@ -139,7 +139,7 @@ class Runner:
     async def estimate(self, command: c.EstimateRun) -> Estimate:
         """What a run would take; answers while another run trains."""
         spec, model, path = await self._complete(command.spec)
-        trainer = (await self._shelf.backend).trainer
+        trainer = (await asyncio.shield(self._shelf.backend)).trainer
         return await self._data.run(trainer.estimate, spec, model, str(path))
 
     async def start(self, command: c.StartRun) -> RunInfo:

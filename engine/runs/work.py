@@ -133,7 +133,7 @@ class Work:
         live.expect(filled(replace(live.info.spec, rate=0.0), model).rate)
         place = str(folder.folder(live.info.id))
         job = RunJob(live.info.id, place, live.info.spec, model, str(path), start.checkpoint)
-        trainer = (await self._shelf.backend).trainer
+        trainer = (await asyncio.shield(self._shelf.backend)).trainer
         return await self._train_it(trainer, job, live)
 
     async def _at_once(self, trainer: Trainer, job: RunJob, live: LiveRun) -> RunOutcome | None:
