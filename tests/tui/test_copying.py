@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual.widgets.markdown import MarkdownFence
 
-from engine.api import commands, events
+from engine.api import commands, data_dir, events
 from tests.tui.desk import Desk, open_desk
 from tui import clipboard
 from tui.modals.confirm import Confirm
@@ -125,6 +125,8 @@ async def test_a_tool_that_fails_leaves_it_to_the_terminal(
         ({"WAYLAND_DISPLAY": "w", "DISPLAY": ":0"}, {"xclip", "xsel"}, "xclip"),
         ({"DISPLAY": ":0"}, {"xsel", "wl-copy"}, "xsel"),
         ({"DISPLAY": ":0", "SSH_CONNECTION": "1 2 3 4"}, {"xclip"}, ""),
+        ({"DISPLAY": ":0", "SSH_CONNECTION": "1 2 3 4", "TMUX": "x"}, {"xclip", "tmux"}, "tmux"),
+        ({"DISPLAY": ":0", "TMUX": "x"}, {"xclip", "tmux"}, "xclip"),
         ({"WSL_DISTRO_NAME": "Ubuntu"}, {"clip.exe"}, "clip.exe"),
         ({}, {"xclip", "wl-copy", "xsel"}, ""),
     ],
@@ -135,6 +137,20 @@ def test_which_tool_is_taken(
     monkeypatch.setattr("sys.platform", "linux")
     found = clipboard.tool(environ, lambda name: name if name in there else None)
     assert (found[0] if found else "") == tool
+
+
+@pytest.mark.parametrize("environ", [{"TERM": "linux"}, {"STY": "1.pts-0.box", "TERM": "screen-256color"}])
+async def test_where_the_terminal_has_no_clipboard_a_file_gets_the_text(
+    environ: dict[str, str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in environ.items():
+        monkeypatch.setenv(key, value)
+    async with open_desk() as desk:
+        await desk.replied("hi", "there")
+        await in_transcript(desk)
+        await desk.press("y")
+        await desk.until("This terminal has no clipboard: wrote the message (5 characters) to")
+        assert (data_dir() / "copied.txt").read_text() == "there"
 
 
 async def test_s_and_a_digit_save_a_code_block_for_its_owner_alone(

@@ -42,14 +42,25 @@ async def test_f9_dials_again_and_the_open_chat_is_read_again() -> None:
         assert "The engine was killed" not in desk.text()
 
 
-async def test_a_broken_link_names_itself_and_interrupts_nothing() -> None:
+async def test_a_broken_link_mends_itself_and_interrupts_nothing() -> None:
     async with open_desk() as desk:
         await desk.say("Tell me.")
         desk.engine.answer("Once")
         await desk.until("Once")
         desk.engine.lose()
+        await desk.until(lambda: desk.engine.dials == 2 and desk.bench.state.engine.link == "open")
+        assert "interrupted" not in desk.text()
+
+
+async def test_a_link_that_breaks_again_and_again_names_itself_and_waits_for_a_key() -> None:
+    async with open_desk() as desk:
+        for dials in range(2, 5):
+            desk.engine.lose()
+            await desk.until(lambda n=dials: desk.engine.dials == n)
+            await desk.until(lambda: desk.bench.state.engine.link == "open")
+        desk.engine.lose()
         text = await desk.until("F9 connects again.")
-        assert "interrupted" not in text
+        assert "The link to the engine broke" in text
 
 
 async def test_what_is_typed_and_sent_meanwhile_waits_and_is_sent_later() -> None:

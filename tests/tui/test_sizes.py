@@ -38,9 +38,9 @@ async def test_narrow_has_drawers_and_the_speed_in_the_header() -> None:
         await desk.until(lambda: desk.bench.state.live() is None)
         await desk.press("escape")
         await desk.until(lambda: "MODELS" not in desk.text())
-        await desk.press("f5")
+        await desk.press("alt+m")
         await desk.until("MEMORY")
-        await desk.press("f5")
+        await desk.press("alt+m")
         await desk.until(lambda: "MEMORY" not in desk.text())
 
 

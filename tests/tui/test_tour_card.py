@@ -148,7 +148,7 @@ async def test_memory_and_own_data(size: tuple[int, int], tmp_path: Path) -> Non
     async with open_desk(trainer.engine, size) as desk:
         await start(desk, "memory")
         await desk.press("f5")
-        await at(desk, "memory", "once more")
+        await desk.until("Tour: ← reads the curve")
         await desk.press("f5")
         await at(desk, "data")
         desk.bench.run_command("train", str(mine))

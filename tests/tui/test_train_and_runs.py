@@ -44,7 +44,7 @@ async def test_narrow_the_header_tells_how_far_it_is(trainer: RunDesk) -> None:
     async with open_desk(trainer.engine, NARROW) as desk:
         trainer.train(trainer.tell(run_info()), 90)
         await desk.until("▶ 53 %")
-        await desk.press("f5")
+        await desk.press("alt+m")
         await desk.until("step 90 / 171")
 
 

@@ -20,13 +20,15 @@ class DataSuggester(Suggester):
         super().__init__(use_cache=False, case_sensitive=True)
         self.names: list[str] = []
         """Of datasets that come with Qwill, and of one's own."""
+        self.paths: Suggester | None = None
+        """Completes paths where the engine is on another machine."""
 
     async def get_suggestion(self, value: str) -> str | None:
         """The whole name or path, as typed so far; None where nothing fits."""
         from tui.modals.file_suggester import FileSuggester
 
         known = next((each for each in self.names if value and each.startswith(value)), None)
-        return known or await FileSuggester().get_suggestion(value)
+        return known or await (self.paths or FileSuggester()).get_suggestion(value)
 
 
 class DataField(TextField):

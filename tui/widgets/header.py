@@ -45,20 +45,34 @@ class Header(Painted):
             left += ["   ", ("incognito · saved nowhere" if wide else "incognito", "bold $warning")]
         right: list[Piece] = []
         if wide:
-            right = [(self._host, "$thought"), "   ", ("Ctrl+P", "$foreground"), (" commands", "$thought")]
+            right = [self._where(), "   ", ("Ctrl+P", "$foreground"), (" commands", "$thought")]
         else:
             right = _narrow_right(self._state)
+            if self._state.engine.host:
+                right = [*right, *(["   "] if right else []), self._where()]
         serving = serving_words(self._state)
         if serving and line(*left).cell_length + line(*right).cell_length + len(serving) + 6 <= width:
             right = [(serving, "$accent"), *(["   ", *right] if right else [])]
         room = width - line(*left).cell_length - line(*right).cell_length - 6
-        right = [*_gpu_words(self._state, room), *right]
+        right = [*_short_words(self._state), *_gpu_words(self._state, room), *right]
         return [spread(line(*left), line(*right), width)]
+
+    def _where(self) -> Piece:
+        """The machine whose engine this is."""
+        engine = self._state.engine
+        if not engine.host:
+            return self._host, "$thought"
+        if engine.link == "lost":
+            return f"{name(engine.host)} is out of reach", "$warning"
+        if engine.link == "connecting" and engine.info is not None:
+            return f"connecting to {name(engine.host)} …", "$thought"
+        return f"{name(engine.host)} (ssh)", "bold"
 
     def _model(self) -> list[Piece]:
         engine = self._state.engine
         if engine.info is None:
-            word = "no engine" if engine.link == "lost" else "starting the engine …"
+            word = f"connecting to {name(engine.host)} …" if engine.host else "starting the engine …"
+            word = "no engine" if engine.link == "lost" else word
             return [(word, "$thought")]
         model = self._state.model()
         if model is None:
@@ -87,6 +101,14 @@ def _narrow_right(state: State) -> list[Piece]:
     if state.engine.speeds:
         words.append(rate(state.engine.speeds[-1]))
     return [("   ".join(words), "$foreground")] if words else []
+
+
+def _short_words(state: State) -> list[Piece]:
+    """That memory is short, for as long as it is."""
+    sample = state.engine.monitor
+    if sample is None or sample.strain.level == "calm":
+        return []
+    return [("! memory short", "$warning"), "   "]
 
 
 def _gpu_words(state: State, room: int) -> list[Piece]:

@@ -50,6 +50,12 @@ class KeyHints(Painted):
         self.redraw()
         self.set_timer(for_seconds + 0.05, self.redraw)
 
+    def unsay(self, message: str) -> None:
+        """Take a sentence back that is not true any more, if it is still there."""
+        if self._message == message:
+            self._until = 0.0
+            self.redraw()
+
     @property
     def message(self) -> str:
         """The sentence that is shown now; empty when none is."""

@@ -10,11 +10,9 @@ from tui.elsewhere import where
 from tui.format import gib, milliseconds, percent, plural, rate, roughly, tokens
 from tui.glyphs import bar, spark
 from tui.state import State, Turn
-from tui.widgets.lines import Piece, line, name, spread
+from tui.widgets.lines import line, name, spread
 from tui.widgets.painted import Painted
-from tui.widgets.run_lines import memory_lines, run_section
-
-_LABEL = 8
+from tui.widgets.run_lines import run_section
 
 
 class MonitorPane(Painted):
@@ -41,12 +39,14 @@ class MonitorPane(Painted):
         if sample is None:
             lines += [line((" MEMORY", "$thought")), line(("  no reading yet", "$thought"))]
             return lines + self._run_part(width, height)
-        lines += [_title(" MEMORY", "GiB", width), *self._elsewhere(width), *_memory(sample, width)]
-        lines += memory_lines(engine, width) + self._run_part(width, height)
-        lines += [line(""), _title(" PROCESSOR", plural(sample.cores, "core"), width), *_cpu(sample, width)]
-        for gpu in sample.gpus:
-            lines += [line(""), line((f" GPU · {name(gpu.name)}", "$thought")), *_gpu(gpu, width)]
-        return lines
+        from tui.widgets.memory_lines import memory_section  # after the first paint: then there is a sample
+
+        lines += [_title(" MEMORY", "GiB", width), *self._elsewhere(width)]
+        lines += memory_section(engine, sample, width, height) + self._run_part(width, height)
+        cores = [line(""), _title(" PROCESSOR", plural(sample.cores, "core"), width), *_cpu(sample, width)]
+        gpus = [row for number in range(len(sample.gpus)) for row in _gpu(sample, number, width)]
+        computes = bool(sample.pools) and sample.pools[0].kind != "ram"
+        return lines + (gpus + cores if computes else cores + gpus)
 
     def _elsewhere(self, width: int) -> list[Content]:
         """That the model takes no memory here, where that is so."""
@@ -121,54 +121,38 @@ def _context(state: State, width: int) -> list[Content]:
     return [*lines, line((f"  {after}", "$warning"))] if after else lines
 
 
-def _row(
-    label: str, value: str, share: float | None, total: str, width: int, *, scarce: bool = True
-) -> Content:
-    """`  label   6.1 ▓▓░░ 15.2`: every number under the one above. What is `scarce` warns near its end."""
-    pieces: list[Piece] = [(f"  {label:<{_LABEL - 2}}", "$thought"), f"{value:>5}"]
-    if share is not None:
-        style = "$warning" if scarce and share > 0.9 else "$accent"
-        pieces += [" ", (bar(share, max(3, width - _LABEL - 5 - 2 - 6)), style)]
-    return spread(line(*pieces), line((f"{total} ", "$thought")), width)
+def _cpu(sample: specs.MonitorSample, width: int) -> list[Content]:
+    from tui.widgets.memory_lines import number_row
 
-
-def _memory(sample: specs.MonitorSample, width: int) -> list[Content]:
-    used = sample.ram_total - sample.ram_available
-    total = max(1, sample.ram_total)
-    others = max(0, used - sample.engine_rss)
-    lines = [
-        _row("engine", gib(sample.engine_rss), sample.engine_rss / total, "", width),
-        _row("others", gib(others), others / total, "", width),
-        _row("RAM", gib(used), used / total, gib(sample.ram_total), width),
+    cores = sample.engine_cpu / max(1, sample.cores)
+    return [
+        number_row("all", percent(sample.cpu), sample.cpu, "", width, scarce=False),
+        number_row("engine", f"{sample.engine_cpu:.1f}", cores, "", width, scarce=False),
     ]
-    swap = sample.swap_used / sample.swap_total if sample.swap_total else None
-    lines.append(
-        _row(
-            "swap",
-            gib(sample.swap_used) if sample.swap_used else "0",
-            swap if sample.swap_used else None,
-            "",
-            width,
-        )
-    )
+
+
+def _gpu(sample: specs.MonitorSample, number: int, width: int) -> list[Content]:
+    """How warm it is and what it draws, its memory as far as MEMORY does not tell of it, how busy it is."""
+    from tui.memory_words import gpu_word
+    from tui.widgets.memory_lines import number_row, other_pools
+
+    gpu = sample.gpus[number]
+    warm = f"{gpu.temperature:.0f} °C" if gpu.temperature is not None else ""
+    draws = f"{gpu.power:.0f} W" if gpu.power is not None else ""
+    words = " · ".join(word for word in (warm, draws) if word)
+    lines = [line(""), _title(f" GPU · {gpu_word(gpu.name)}", words, width)]
+    if gpu.busy is not None:
+        lines.append(number_row("busy", percent(gpu.busy), gpu.busy, "", width, scarce=False))
+    lines += other_pools(sample, number, width) if sample.pools else _drivers(gpu, width)
+    if gpu.why:
+        lines.append(line((f"  {name(gpu.why)}", "$thought")).truncate(width, ellipsis=True))
     return lines
 
 
-def _cpu(sample: specs.MonitorSample, width: int) -> list[Content]:
-    return [
-        _row("all", percent(sample.cpu), sample.cpu, "", width, scarce=False),
-        _row(
-            "engine",
-            f"{sample.engine_cpu:.1f}",
-            sample.engine_cpu / max(1, sample.cores),
-            "",
-            width,
-            scarce=False,
-        ),
-    ]
+def _drivers(gpu: specs.GpuSample, width: int) -> list[Content]:
+    """Its memory as the driver counts it."""
+    from tui.widgets.memory_lines import number_row
 
-
-def _gpu(gpu: specs.GpuSample, width: int) -> list[Content]:
     lines: list[Content] = []
     for label, used, total in (
         ("VRAM", gpu.vram_used, gpu.vram_total),
@@ -177,11 +161,6 @@ def _gpu(gpu: specs.GpuSample, width: int) -> list[Content]:
         if used is None and total is None:
             continue
         share = used / total if used is not None and total else None
-        lines.append(
-            _row(label, gib(used) if used is not None else "–", share, gib(total) if total else "", width)
-        )
-    if gpu.busy is not None:
-        lines.append(_row("busy", percent(gpu.busy), gpu.busy, "", width, scarce=False))
-    if gpu.why:
-        lines.append(line((f"  {name(gpu.why)}", "$thought")).truncate(width, ellipsis=True))
+        value = gib(used) if used is not None else "–"
+        lines.append(number_row(label, value, share, gib(total) if total else "", width))
     return lines

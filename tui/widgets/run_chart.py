@@ -24,7 +24,7 @@ from tui.run_view import (
 from tui.state import State
 from tui.widgets.lines import line, name, spread
 from tui.widgets.run_health import finding_lines, sample_lines
-from tui.widgets.run_lines import EVAL, MARKED, TICK, memory_peak
+from tui.widgets.run_lines import EVAL, MARKED, memory_peak, named_ticks
 from tui.widgets.run_painted import RunPainted
 
 SCALE = 7
@@ -274,15 +274,7 @@ class RunChart(RunPainted):
             if low <= at <= high and (mark.phase in MARKED or mark.phase == "paused") and not back:
                 ticks[_column(at, (low, high), width) or 0] = mark.phase
             trains = trains or mark.phase == "train"
-        row, named = [" "] * width, set()
-        places = [*sorted(ticks), width]
-        for place, after in zip(places, places[1:], strict=False):
-            row[place] = TICK
-            word = ticks[place]
-            if word not in named and place + len(word) < after + (after == width):
-                row[place + 1 : place + 1 + len(word)] = word
-                named.add(word)
-        return "".join(row[:width])
+        return named_ticks(ticks, width)
 
     def _where(self, run: runs.RunInfo, mark: runs.PhaseMark) -> float:
         """Where a phase begins on the axis; -1 where that is not known."""

@@ -128,7 +128,7 @@ def _measured(run: runs.RunInfo) -> list[tuple[str, str]]:
     """What came of it so far."""
     found = [("started", clock(run.started or run.created))]
     if run.ended and run.started:
-        found.append(("took", seconds(run.ended - run.started)))
+        found.append(("took", seconds(run.took)))
     if run.best_eval is not None:
         found.append(("best eval", f"{loss(run.best_eval)} at step {run.best_step:,}"))
     if run.tokens_per_s:
@@ -153,4 +153,6 @@ def _measured(run: runs.RunInfo) -> list[tuple[str, str]]:
         found.append(("taken up at", ", ".join(f"{step:,}" for step in run.resumed[-4:])))
     if run.device:
         found.append(("device", run.device))
+    if run.origin:
+        found.append(("trained on", run.origin))
     return found

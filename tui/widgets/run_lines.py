@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
 from engine.api import runs
-from tui.curve import Curve, Moment
-from tui.format import percent, seconds, shorten, size
-from tui.glyphs import BLOCKS, Range, bar, chart, place
+from tui.curve import Curve
+from tui.format import percent, seconds, shorten
+from tui.glyphs import Range, bar, chart, place
 from tui.state import EngineState
 from tui.widgets.lines import line, name, spread
 
@@ -147,38 +147,11 @@ def _progress(engine: EngineState, run: runs.RunInfo, width: int) -> list[Conten
     if run.state == "queued":
         place = f", {run.place}. in line" if run.place > 1 else ""
         return [line((f"  waits for its turn{place}", "$thought"))]
-    took = seconds(run.ended - run.started) if run.ended and run.started else ""
+    took = seconds(run.took) if run.ended and run.started else ""
     return [spread(line(("  step ", "$thought"), f"{run.step:,}"), line((f"{took} ", "$thought")), width)]
 
 
 # --- a time axis ------------------------------------------------------------------------------
-
-
-def memory_spark(moments: Sequence[Moment], width: int, span: Range) -> str:
-    """One block a column, from 0 to the highest; a space where nothing was measured."""
-    columns = by_column(moments, width, span)
-    top = max((held for held in columns if held), default=0)
-    steps = len(BLOCKS) - 1
-    return "".join(
-        BLOCKS[max(1, min(steps, round(held / top * steps)))] if held and top else " " for held in columns
-    )
-
-
-def by_column(moments: Sequence[Moment], width: int, span: Range) -> list[int]:
-    """The highest of each column's moments; a column between two measured ones goes on as the one before."""
-    start, end = span
-    columns = [0] * max(0, width)
-    if not columns or end <= start:
-        return columns
-    last = 0
-    for moment in moments:
-        if start <= moment.at <= end:
-            at = min(width - 1, int((moment.at - start) / (end - start) * width))
-            columns[at] = max(columns[at], moment.held)
-            last = max(last, at)
-    for at in range(1, last):
-        columns[at] = columns[at] or columns[at - 1]
-    return columns
 
 
 def phase_marks(marks: Sequence[runs.PhaseMark], width: int, span: Range) -> str:
@@ -193,6 +166,11 @@ def phase_marks(marks: Sequence[runs.PhaseMark], width: int, span: Range) -> str
         if start <= mark.at <= end and mark.phase in MARKED and not back:
             ticks[min(width - 1, int((mark.at - start) / (end - start) * width))] = mark.phase
         trains = trains or mark.phase == "train"
+    return named_ticks(ticks, width)
+
+
+def named_ticks(ticks: Mapping[int, str], width: int) -> str:
+    """A tick in each of these columns, with its word where there is room, each word once."""
     row, named = [" "] * width, set()
     places = [*sorted(ticks), width]
     for place_, after in zip(places, places[1:], strict=False):
@@ -204,16 +182,6 @@ def phase_marks(marks: Sequence[runs.PhaseMark], width: int, span: Range) -> str
     return "".join(row[:width])
 
 
-def memory_span(engine: EngineState, width: int) -> Range:
-    """The stretch of time that the memory's chart shows: the run's while there is a fresh one."""
-    end = engine.memory[-1].at if engine.memory else 0.0
-    start = end - max(60, 2 * width)
-    run = shown_run(engine)
-    if run is not None and run.started and (run.state == "running" or run.ended > start):
-        start = min(start, run.started)
-    return max(start, engine.memory[0].at if engine.memory else 0.0), end
-
-
 def memory_peak(curve: Curve) -> tuple[int, str]:
     """Highest bytes resident over the run, and the phase in which; (0, "") without marks."""
     best = (0, "")
@@ -221,22 +189,3 @@ def memory_peak(curve: Curve) -> tuple[int, str]:
         if after.peak > best[0]:
             best = (after.peak, mark.phase)
     return best
-
-
-def memory_lines(engine: EngineState, width: int) -> list[Content]:
-    """The engine's memory over time, and the run's phases under it."""
-    room = width - 3
-    span = memory_span(engine, room)
-    if span[1] <= span[0]:
-        return []
-    lines = [line("  ", (memory_spark(engine.memory, room, span), "$accent"))]
-    run = shown_run(engine)
-    curve = engine.curves.get(run.id) if run is not None else None
-    if curve is not None:
-        ticks = phase_marks(curve.marks, room, span)
-        if ticks.strip():
-            lines.append(line((f"  {ticks}", "$thought")))
-        peak, phase = memory_peak(curve)
-        if peak:
-            lines.append(line(("  peak ", "$thought"), size(peak), (f" in {phase}", "$thought")))
-    return lines

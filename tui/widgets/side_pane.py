@@ -20,7 +20,9 @@ from tui.widgets.lines import line, name, spread
 from tui.widgets.painted import Painted
 from tui.widgets.run_lines import MARKS, number
 
-Kind = Literal["chat", "model", "adapter", "run"]
+Kind = Literal["chat", "model", "adapter", "run", "place"]
+PLACES = 5
+"""Places that are shown at most."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -28,6 +30,15 @@ class Row(msgspec.Struct, frozen=True):
 
     kind: Kind
     id: str
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """This machine, or another one whose engine can be worked on."""
+
+    name: str
+    words: str
+    """How it stands, where there is something to say."""
+    state: Literal["shown", "open", "lost", "closed"]
 
 
 class SidePane(Painted, can_focus=True):
@@ -62,6 +73,7 @@ class SidePane(Painted, can_focus=True):
         super().__init__()
         self._state = state
         self._cursor: Row | None = None
+        self._places: tuple[Placed, ...] = ()
         self._lines: list[Row | None] = []
         """What stands on each painted line, for the mouse."""
 
@@ -129,11 +141,20 @@ class SidePane(Painted, can_focus=True):
             self.redraw()
             self.post_message(self.Opened(row))
 
+    def show_places(self, places: tuple[Placed, ...]) -> None:
+        """List them, where there is more than one."""
+        places = places if len(places) > 1 else ()
+        if places != self._places:
+            self._places = places
+            self.redraw()
+
     def lines(self, width: int, height: int) -> list[Content]:
         """All lists; the chats give way where the pane is low."""
         engine = self._state.engine
         models, chats, runs = self._model_rows(), self._chat_rows(), self._run_rows()
         room_runs = min(len(runs), max(2, height // 4)) if runs else 0
+        places = [Row("place", each.name) for each in self._places]
+        height -= min(len(places), PLACES) + 2 if places else 0
         heads = 5 if runs else 3
         room_models = min(max(1, len(models)), max(3, (height - heads) // 2 - room_runs // 2))
         room_chats = max(1, height - room_models - room_runs - heads)
@@ -150,11 +171,15 @@ class SidePane(Painted, can_focus=True):
         if runs:
             painted += [(None, line("")), (None, line((" RUNS", "$thought")))]
             painted += self._window(runs, room_runs, width)
+        if places:
+            painted += [(None, line("")), (None, line((" PLACES", "$thought")))]
+            painted += self._window(places, PLACES, width)
         self._lines = [row for row, _ in painted]
         return [content for _, content in painted]
 
     def _rows(self) -> list[Row]:
-        return self._chat_rows() + self._model_rows() + self._run_rows()
+        places = [Row("place", each.name) for each in self._places]
+        return self._chat_rows() + self._model_rows() + self._run_rows() + places
 
     def _chat_rows(self) -> list[Row]:
         return [Row("chat", chat.id) for chat in self._state.engine.recent()]
@@ -189,7 +214,13 @@ class SidePane(Painted, can_focus=True):
         return [(row, self._paint(row, width)) for row in rows[first : first + room]]
 
     def _paint(self, row: Row, width: int) -> Content:
-        paint = {"chat": self._chat, "model": self._model, "adapter": self._adapter_row, "run": self._run_row}
+        paint = {
+            "chat": self._chat,
+            "model": self._model,
+            "adapter": self._adapter_row,
+            "run": self._run_row,
+            "place": self._place_row,
+        }
         content = paint[row.kind](row.id, width)
         if self.has_focus and row == self.row:
             content = content.pad_right(width - content.cell_length).stylize(
@@ -244,6 +275,16 @@ class SidePane(Painted, can_focus=True):
         title = shorten(name(run.name), max(4, width - 5 - len(right)))
         left = line(" ", MARKS[run.state], " ", (title, "" if going else "$foreground 80%"))
         return spread(left, line((f"{right} ", "$thought")), width)
+
+    def _place_row(self, place: str, width: int) -> Content:
+        """`● here`, `○ box   2 runs`."""
+        known = next(each for each in self._places if each.name == place)
+        marks = {"shown": ("●", "$accent"), "open": ("○", "$accent"), "lost": ("✗", "$warning")}
+        words = shorten(known.words, max(0, width - 10))
+        title = shorten(name(place), max(4, width - 5 - len(words)))
+        style = "bold" if known.state == "shown" else "$foreground 80%"
+        left = line(" ", marks.get(known.state, ("○", "$thought")), " ", (title, style))
+        return spread(left, line((f"{words} ", "$thought")), width)
 
 
 def _model_right(model: specs.ModelInfo) -> str:

@@ -23,7 +23,8 @@ def welcome(state: State) -> Content:
                 line(("Completion mode: what you type is not answered but carried on.", "$thought")),
             ]
         )
-    lines = [line((f"{name(model.name)} answers here, on this machine.", "$foreground")), line("")]
+    where = f"on {name(state.engine.host)}" if state.engine.host else "here, on this machine"
+    lines = [line((f"{name(model.name)} answers {where}.", "$foreground")), line("")]
     tips: list[tuple[str, str]] = []
     if model.id == "demo":
         tips.append(("Try", FIRST_QUESTION))
