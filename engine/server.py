@@ -16,6 +16,7 @@ from engine.protocol.commands import AnyCommand
 from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.protocol.specs import Snapshot
 from engine.protocol.wire import (
+    KEEP_SECONDS,
     LINE_LIMIT,
     PROTOCOL,
     Hello,
@@ -119,12 +120,16 @@ class Session:
         self._writer: asyncio.Task[None] | None = None
         self._requests: set[asyncio.Task[None]] = set()
         self.workbench = False
+        self._patience: float | None = None
+        """Seconds after which a client that pings must have said something."""
 
     async def serve(self) -> None:
         """Greet, then read until the client leaves."""
         try:
             if await self._greet():
                 await self._read()
+        except TimeoutError:
+            log.info("a client was not heard of for %.0f s", KEEP_SECONDS)
         except (ConnectionError, EngineError) as error:
             log.info("a client left: %s", error)
         finally:
@@ -143,9 +148,11 @@ class Session:
             await self._link.write(encode(Refused(_mismatch(hello))))
             return False
         self.workbench = hello.workbench
+        self._patience = KEEP_SECONDS if hello.pings else None
         # No await between the three: the snapshot stands at exactly this event.
         seq, snapshot = self._desk.bus.seq, self._desk.snapshot()
         self._outbox = self._desk.bus.subscribe()
+        self._outbox.cut = self._link.close
         if self.workbench:
             self._desk.seated()
         await self._link.write(encode(Welcome(PROTOCOL, seq, snapshot)))
@@ -153,7 +160,7 @@ class Session:
         return True
 
     async def _read(self) -> None:
-        while line := await self._link.read():
+        while line := await self._heard():
             message = decode_client(line)
             if isinstance(message, Ping):
                 await self._link.write(encode(Pong()))
@@ -161,6 +168,13 @@ class Session:
                 task = asyncio.create_task(self._answer(message))
                 self._requests.add(task)
                 task.add_done_callback(self._requests.discard)
+
+    async def _heard(self) -> bytes | None:
+        """The next line. Raises TimeoutError for a client that is gone without a word."""
+        if self._patience is None:
+            return await self._link.read()
+        async with asyncio.timeout(self._patience):
+            return await self._link.read()
 
     async def _answer(self, request: Request) -> None:
         try:
@@ -197,7 +211,9 @@ def _mismatch(hello: Hello) -> ErrorInfo:
         "protocol_mismatch",
         f"The running engine is Qwill {VERSION} (protocol {PROTOCOL}), this program is "
         f"{hello.version} (protocol {hello.protocol})",
-        remedy="Run `qwill engine stop`, then start again",
+        remedy="Install that version of this program too"
+        if hello.protocol < PROTOCOL
+        else "Run `qwill engine stop`, then start again",
     ).info
 
 

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from engine.protocol.wire import LINE_LIMIT
 
+CLOSE_SECONDS = 2.0
+"""That a peer has to read what was written before a link closes; one that reads nothing must not stop it."""
+
 
 class Link(Protocol):
     """Lines in, lines out. A closed or broken link reads as None."""
@@ -44,7 +47,11 @@ class StreamLink:
         await self._writer.drain()
 
     def close(self) -> None:
+        """Close as soon as the other side has read what was written; after CLOSE_SECONDS in any case."""
+        if self._writer.is_closing():
+            return
         self._writer.close()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._writer.transport.abort)
 
     def peer_uid(self) -> int | None:
         """The uid of the process at the other end; None where the system can't tell."""

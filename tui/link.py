@@ -17,6 +17,12 @@ RESTARTS = "engine_restarts"
 """Code of the error when the engine was killed and its parent starts it again (engine.connect)."""
 PAGE = 60
 """Messages read at once."""
+STEADY = 2.0
+"""Seconds after which a line counts as one that holds."""
+LOCAL_TRIES = 3
+"""To reach the engine of this machine again by itself; then a key does."""
+DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before each further try to reach a host again; the last one stays."""
 
 
 class Wire(Protocol):
@@ -48,6 +54,8 @@ class Link:
         on_open: Callable[[], None],
     ) -> None:
         self.state = state
+        self.person_needed = False
+        """Whether the host asks what only a person can answer: a password, a passphrase, a new host key."""
         self.dirty: set[Dirty] = set()
         self._dial = dial
         self._on_dirty = on_dirty
@@ -56,6 +64,9 @@ class Link:
         self._again = asyncio.Event()
         self._comes_back = False
         """Whether the engine is being started again by its parent."""
+        self._tries = 0
+        """To reach a host again, since the line to it broke."""
+        self._tries_again = False
         self._reading: dict[str, asyncio.Event] = {}
         self._older: set[str] = set()
         self._curves: set[str] = set()
@@ -69,9 +80,10 @@ class Link:
     async def run(self) -> None:
         """Connect and follow the events; after a loss wait for `restart`, or for the engine that comes back.
 
-        Never returns by itself.
+        A host is dialled again by itself, until that needs a person. Never returns by itself.
         """
         while True:
+            self.person_needed = self._tries_again = False
             try:
                 self._client = await self._dial()
             except EngineError as error:
@@ -79,13 +91,29 @@ class Link:
             except EngineLost as error:
                 self._lost(error.info, dead=isinstance(error, EngineDead))
             else:
+                began = time.monotonic()
                 await self._follow(self._client)
                 self._client = None
-            if not self._comes_back:
-                await self._again.wait()
-            self._again.clear()
-            self.state.link = "connecting"
-            self.mark({Dirty(What.ENGINE)})
+                if time.monotonic() - began > STEADY:
+                    self._tries = 0
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Until it is time for another try, or somebody asks for one."""
+        if self._comes_back:
+            pass
+        elif self._tries_again:
+            delay = DELAYS[min(self._tries, len(DELAYS) - 1)]
+            self._tries += 1
+            try:
+                await asyncio.wait_for(self._again.wait(), delay)
+            except TimeoutError:
+                return  # what is said stays until this try has ended
+        else:
+            await self._again.wait()
+        self._again.clear()
+        self.state.link = "connecting"
+        self.mark({Dirty(What.ENGINE)})
 
     def restart(self) -> bool:
         """Dial again; False when there is nothing to mend."""
@@ -198,8 +226,16 @@ class Link:
     def _lost(self, info: ErrorInfo, *, dead: bool) -> None:
         title = info.title.rstrip(".")
         self._comes_back = info.code == RESTARTS
+        if self.state.host and not dead and not self._comes_back:
+            self.mark(lose_link(self.state, self._out_of_reach(info), dead=False))
+            return
         if self._comes_back:
             self.mark(lose_link(self.state, f"{title}. Everything shown here is kept.", dead=dead))
+            return
+        if info.code == "engine_lost" and not dead and self._tries < LOCAL_TRIES:
+            self._tries_again = True  # the engine is alive: it cut off a screen that read nothing for long
+            trouble = f"{title}. Everything shown here is kept. Connecting again."
+            self.mark(lose_link(self.state, trouble, dead=False))
             return
         if dead or info.code == "engine_lost":
             remedy = "F9 starts it again" if dead else "F9 connects again"
@@ -207,3 +243,16 @@ class Link:
         else:
             trouble = f"{info.sentence()} F9 tries again."
         self.mark(lose_link(self.state, trouble, dead=dead))
+
+    def _out_of_reach(self, info: ErrorInfo) -> str:
+        """What is said of a host that cannot be reached, and whether it is tried again by itself."""
+        from engine.api import NEEDS_PERSON
+
+        title, kept = info.title.rstrip("."), "Everything shown here is kept."
+        self.person_needed = info.code in NEEDS_PERSON
+        if self.person_needed:
+            return f"{title}. {kept} F9 steps aside for it."
+        self._tries_again = info.retryable or info.code == "engine_lost"
+        if self._tries_again:
+            return f"{title}. {kept} Reconnecting to {self.state.host}; F9 tries at once."
+        return f"{info.sentence()} F9 tries again."

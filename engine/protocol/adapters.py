@@ -96,7 +96,8 @@ class ExportAdapter(Command, frozen=True, tag=True):
     adapter: str
     form: ExportForm
     target: str = ""
-    """Absolute path of a folder, or of a .gguf file; may be empty for vllm."""
+    """Absolute path of a folder, or of a .gguf file; may be empty for vllm. `exports:NAME` waits on the
+    engine's machine until it is fetched (ReadFile)."""
     model: str = ""
     weight: float = 1.0
     gguf: GgufType = "f16"

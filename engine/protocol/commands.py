@@ -84,6 +84,21 @@ from engine.protocol.inspect import (
 )
 from engine.protocol.memory_history import MemoryPage, MemoryPoint, ReadMemory
 from engine.protocol.outward import HarnessScore, HarnessScores, StartHarness, Tracked, TrackRun
+from engine.protocol.parcels import (
+    WAITING,
+    FileList,
+    FilePart,
+    FolderEntry,
+    FolderPage,
+    HasFile,
+    KeepRun,
+    KeptFile,
+    ListFiles,
+    ListFolder,
+    Parcel,
+    PutPart,
+    ReadFile,
+)
 from engine.protocol.pictures import Preview, PutImage, ReadImage, Upload
 from engine.protocol.race import (
     PauseRace,
@@ -257,6 +272,19 @@ __all__ = [
     "PutMessages",
     "ReadChat",
     "ReadHealth",
+    "WAITING",
+    "FileList",
+    "FilePart",
+    "FolderEntry",
+    "FolderPage",
+    "HasFile",
+    "KeepRun",
+    "KeptFile",
+    "ListFiles",
+    "ListFolder",
+    "Parcel",
+    "PutPart",
+    "ReadFile",
     "ReadMemory",
     "MemoryPage",
     "MemoryPoint",
@@ -724,6 +752,12 @@ AnyCommand = (
     | StopBake
     | ReadHealth
     | ReadMemory
+    | HasFile
+    | PutPart
+    | ListFiles
+    | ReadFile
+    | KeepRun
+    | ListFolder
     | KeepFree
     | StartServing
     | StopServing

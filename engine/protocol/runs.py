@@ -134,6 +134,13 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of its data that it learns from, those held out not counted; 0 until they are read."""
     left_out: int = 0
     """Answers that it does not learn from: longer than its length, or hidden by the model's template."""
+    origin: str = ""
+    """`HOST/RUN` where it was trained on another machine and brought here."""
+
+    @property
+    def took(self) -> float:
+        """Seconds from start to end, 0 before; never less, though somebody may have set the clock back."""
+        return max(0.0, self.ended - self.started) if self.ended and self.started else 0.0
 
 
 class AdapterInfo(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -333,6 +333,16 @@ class MonitorSample(msgspec.Struct, frozen=True, omit_defaults=True):
     shm_total: int | None = None
     """Of /dev/shm."""
     shm_used: int | None = None
+    whys: dict[str, str] = {}
+    """Why a number is unknown, by its field: `limit_used`, `pressure`."""
+
+    @property
+    def ram_usable(self) -> tuple[int, int]:
+        """(total, available) as far as a container's limit lets the engine have it."""
+        if self.limit is None or self.limit >= self.ram_total > 0:
+            return self.ram_total, self.ram_available
+        left = self.limit if self.limit_used is None else max(0, self.limit - self.limit_used)
+        return self.limit, min(left, self.ram_available) if self.ram_total else left
 
 
 class DeviceFinding(msgspec.Struct, frozen=True, omit_defaults=True):

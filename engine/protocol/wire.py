@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -11,10 +11,14 @@ from engine.protocol.errors import ErrorInfo, fault
 from engine.protocol.events import AnyBody
 from engine.protocol.specs import Snapshot
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised when an old client or engine would misread the other."""
+OLDER = PROTOCOL - 1
+"""Of an engine that a client can still read runs from, and stop them: an upgrade never waits for a run."""
 LINE_LIMIT = 1 << 20
 """Bytes of one line at most, its newline included."""
+KEEP_SECONDS = 60.0
+"""After which an engine leaves a client that pings and is not heard of any more."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True, tag_field="t"):
@@ -24,6 +28,8 @@ class Hello(msgspec.Struct, frozen=True, tag=True, tag_field="t"):
     version: str
     workbench: bool = False
     """True for a full screen that a person sits at; its model is not evicted without asking."""
+    pings: bool = False
+    """True for a client over a line that may die unnoticed: it is heard of every KEEP_SECONDS."""
 
 
 class Request(msgspec.Struct, frozen=True, tag=True, tag_field="t"):
@@ -72,6 +78,9 @@ class Pong(msgspec.Struct, frozen=True, tag=True, tag_field="t"):
 FromClient = Hello | Request | Ping
 FromEngine = Welcome | Refused | Reply | Event | Pong
 
+LINE_KINDS = frozenset(kind.__name__ for kind in get_args(FromEngine))
+EVENT_KINDS = frozenset(kind.__name__ for kind in get_args(AnyBody))
+
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
@@ -99,6 +108,36 @@ def decode_client(line: bytes) -> FromClient:
 def decode_engine(line: bytes) -> FromEngine:
     """Parse an engine's line; raises EngineError `bad_line` with the place of the fault."""
     return _decode(_from_engine, line)
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """What is asked of the body of an event: which one it is."""
+
+    kind: str = msgspec.field(name="is", default="")
+
+
+class _Frame(msgspec.Struct, frozen=True):
+    """What is asked of a line: which one it is."""
+
+    t: str = ""
+    body: _Kind = _Kind()
+
+
+_frame = msgspec.json.Decoder(_Frame)
+
+
+def is_foreign(line: bytes, *, older: bool = False) -> bool:
+    """Whether a line that cannot be parsed may be ignored: an event, or a kind of line, of another version.
+
+    `older`: it comes from an engine of the protocol before this one; any of its events may have changed.
+    """
+    try:
+        frame = _frame.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    if frame.t == "Event":
+        return older or frame.body.kind not in EVENT_KINDS
+    return bool(frame.t) and frame.t not in LINE_KINDS
 
 
 def _decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:

@@ -6,4 +6,5 @@ import os
 
 import pytest
 
-deep = pytest.mark.skipif(not os.environ.get("QWILL_FAULTS"), reason="make deep runs it")
+DEEP = bool(os.environ.get("QWILL_FAULTS"))
+deep = pytest.mark.skipif(not DEEP, reason="make deep runs it")

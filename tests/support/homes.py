@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+AROUND = ("TMUX", "STY", "SSH_CONNECTION", "SSH_TTY", "QWILL_REMOTE")
+"""What whoever runs the tests is shown by."""
+
 
 @contextmanager
 def new_home() -> Iterator[Path]:
@@ -29,5 +32,5 @@ def move_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(folder / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("QWILL_FIND_SERVERS", "0")  # whatever runs on this machine
-    for name in ("NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"):
+    for name in ("NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", *AROUND):
         monkeypatch.delenv(name, raising=False)  # a test must not reach the clipboard of whoever runs it

@@ -75,6 +75,7 @@ class PtyApp:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._tail = b""
+        self._gone = False
         self._master, slave = os.openpty()
         self._set_size(columns, lines)
         self._process = subprocess.Popen(
@@ -100,7 +101,7 @@ class PtyApp:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        os.close(self._master)
+        self.hang_up()
 
     @property
     def pid(self) -> int:
@@ -156,6 +157,12 @@ class PtyApp:
             self._process.send_signal(number)
         if number is signal.SIGKILL:
             self._process.wait(5)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost ssh does: SIGHUP for the program, EIO on what it reads and writes."""
+        if not self._gone:
+            self._gone = True
+            os.close(self._master)
 
     async def until(
         self, wanted: str | Callable[[list[str]], object], timeout: float = PATIENCE, *, what: str = ""
@@ -219,6 +226,8 @@ class PtyApp:
         return found
 
     def _read(self) -> bytes:
+        if self._gone:
+            return b""
         try:
             data = os.read(self._master, 1 << 16)
         except (BlockingIOError, OSError):  # OSError: nobody holds the other end any more
