@@ -10,13 +10,16 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from engine.api import Client, EngineError, commands, events, fault
+from engine.api import Client, EngineError, collect, commands, events, fault, waiting
+from tui import hosts, places
 from tui.cli import output
 from tui.cli.adapters import adapter_name
+from tui.cli.carrying import Progress
 from tui.cli.loading import may_evict, model_name
 from tui.cli.progress_line import following
 from tui.format import percent, size
 
+WAITING = commands.WAITING
 BRIEF = 300
 """Characters of each text that are shown."""
 
@@ -51,7 +54,7 @@ async def export(client: Client, args: argparse.Namespace) -> int:
     command = commands.ExportAdapter(
         adapter_name(args.adapter),
         form,
-        str(Path(args.output).expanduser().absolute()) if args.output else "",
+        _target(args.output, args.host) if args.output else "",
         model_name(args.model) if args.model else "",
         args.weight,
         "f16" if merge else args.type,
@@ -67,11 +70,26 @@ async def export(client: Client, args: argparse.Namespace) -> int:
     async with following(client, words):
         try:
             exported = await may_evict(_asking(client, command), evict=args.evict)
+            if exported.path and command.target.startswith(WAITING):
+                here = _here(args.output, args.host)
+                exported = await collect(client, exported, here, Progress(f"fetching {here.name}"))
         except asyncio.CancelledError:
             with contextlib.suppress(EngineError):
                 await client.request(commands.StopExport(job))
             raise
     return _report(exported, as_json=args.json)
+
+
+def _target(typed: str, host: str) -> str:
+    """Where the engine writes: where it was told to, or where it waits to be fetched to a path here."""
+    place = places.parse(typed, host, hosts.called(host))
+    if host and place.side == "there":
+        return place.path
+    return waiting(_here(typed, host)) if host else str(_here(typed, host))
+
+
+def _here(typed: str, host: str) -> Path:
+    return Path(places.parse(typed, host, hosts.called(host)).path).expanduser().absolute()
 
 
 def _asking(client: Client, command: commands.ExportAdapter) -> Any:

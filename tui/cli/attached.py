@@ -9,10 +9,15 @@ from contextlib import asynccontextmanager
 from engine.api import Client, Target, connect
 
 
+def target(args: argparse.Namespace) -> Target:
+    """Which engine the command line asks for: of this machine, inside this process, or of `--host`."""
+    return Target(in_process=args.in_process, host=args.host)
+
+
 @asynccontextmanager
 async def attached(args: argparse.Namespace) -> AsyncIterator[Client]:
     """Attach, starting an engine where none runs. Raises QwillError when none can be reached."""
-    client = await connect(Target(in_process=args.in_process), workbench=False)
+    client = await connect(target(args), workbench=False)
     try:
         yield client
     finally:

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from engine.api import Client, EngineError, Target, commands, connect, events, fault, specs
+from engine.api import Client, EngineDead, EngineError, EngineLost, commands, connect, events, fault, specs
 from tui.cli import chat_input, code, output
+from tui.cli.attached import target
 from tui.cli.chat_start import begin
 from tui.cli.loading import load, may_evict
 from tui.cli.options import held
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _ask(args: argparse.Namespace, prompt: str, files: tuple[specs.Attachment, ...]) -> int:
-    client = await connect(Target(in_process=args.in_process), workbench=False)
+    client = await connect(target(args), workbench=False)
     try:
         chat = await begin(client, args, save=bool(args.save))
         images = await chat_input.bring_images(client, args.images, saved=bool(args.save))
@@ -45,7 +46,7 @@ async def _ask(args: argparse.Namespace, prompt: str, files: tuple[specs.Attachm
             return sent
 
         sent = await may_evict(send, evict=args.evict)
-        reply = await _follow(client, sent.reply, _printer(args))
+        client, reply = await _to_the_end(client, sent.reply, _printer(args))
     finally:
         await client.close()
     return _report(reply, args)
@@ -56,6 +57,46 @@ def _printer(args: argparse.Namespace) -> Quiet:
     if args.json or (args.extract and not sys.stderr.isatty()):
         return Quiet()
     return Thoughts() if args.extract else Live()
+
+
+async def _to_the_end(client: Client, reply: specs.Message, printer: Quiet) -> tuple[Client, specs.Message]:
+    """The finished reply, and the client that heard of it: the line to a host may drop meanwhile."""
+    try:
+        while True:
+            try:
+                return client, await _follow(client, reply, printer)
+            except EngineLost as error:
+                if not client.host or not error.info.retryable or isinstance(error, EngineDead):
+                    raise
+                client = await _again(client, error, printer)
+            done = await _caught_up(client, reply, printer)
+            if done is not None:
+                return client, done
+    finally:
+        printer.close()
+
+
+async def _again(client: Client, lost: EngineLost, printer: Quiet) -> Client:
+    from tui.cli.carrying import again  # only where a line dropped
+
+    if sys.stdout.isatty():
+        printer.close()
+    await client.close()
+    return await again(client.host, lost)
+
+
+async def _caught_up(client: Client, reply: specs.Message, printer: Quiet) -> specs.Message | None:
+    """Print what came while nobody heard it; the reply where it is complete by now."""
+    page: commands.ChatPage = await client.request(commands.ReadChat(reply.chat, limit=10))
+    known = next((message for message in page.messages if message.id == reply.id), None)
+    if known is None:
+        raise fault("reply_unfinished", "The engine does not know this reply any more")
+    if not known.live:
+        printer.finish(known)
+        return known
+    printer.delta("thinking", 0, known.thinking)
+    printer.delta("answer", 0, known.text)
+    return None
 
 
 async def _follow(client: Client, reply: specs.Message, printer: Quiet) -> specs.Message:
@@ -72,8 +113,6 @@ async def _follow(client: Client, reply: specs.Message, printer: Quiet) -> specs
         except BrokenPipeError:
             await _stop(client, reply.id)
             raise
-        finally:
-            printer.close()
     raise fault("reply_unfinished", "The link was closed before the reply ended")
 
 

@@ -92,7 +92,7 @@ async def _row(client: Client, info: runs.RunInfo, axis: Axis | None) -> dict[st
         "loss": info.loss,
         "eval_loss": info.eval_loss,
         "best_eval": info.best_eval,
-        "seconds": info.ended - info.started if info.ended and info.started else None,
+        "seconds": info.took if info.ended and info.started else None,
         "peak": info.peak,
         "tags": list(info.tags),
         "spec": output.plain(info.spec),

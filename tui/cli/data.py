@@ -13,6 +13,7 @@ from typing import Any
 from engine.api import Client, commands, events, fault, runs
 from tui.cli import output
 from tui.cli.attached import attached
+from tui.cli.carrying import carried
 from tui.cli.data_report import LEAST, show
 from tui.cli.loading import model_name
 from tui.cli.progress_line import following
@@ -37,12 +38,12 @@ async def _run(args: argparse.Namespace) -> int:
 async def _check(client: Client, args: argparse.Namespace) -> int:
     """0 when a run would use every row, else 1."""
     command = commands.CheckData(
-        data_name(args.data),
+        await carried(client, data_name(args.data, host=args.host)),
         columns=dict(args.columns),
         objective=args.objective or "",
         model=model_name(args.model) if args.model else "",
         length=args.length,
-        eval_data=data_name(args.eval_data) if args.eval_data else "",
+        eval_data=await carried(client, data_name(args.eval_data, host=args.host)),
         limit=args.limit,
         job=uuid.uuid4().hex,
     )
@@ -73,7 +74,8 @@ async def _preview(client: Client, args: argparse.Namespace) -> int:
     from tui.cli import data_mask
 
     model = model_name(args.model) if args.model else client.welcome.snapshot.default_model
-    data, columns = data_name(args.data), dict(args.columns)
+    data = await carried(client, data_name(args.data, host=args.host))
+    columns = dict(args.columns)
     objective = args.objective
     if objective is None:
         some = await client.request(commands.CheckData(data, columns=columns, limit=args.limit or 200))

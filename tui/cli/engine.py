@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.api import EngineLost, commands, connect, lock_holder, log_path, specs, stop_engine
+from engine.api import EngineLost, commands, connect, fault, lock_holder, log_path, specs, stop_engine
 from tui.cli import output
 from tui.format import seconds, size
 
 
 def run(args: argparse.Namespace) -> int:
     """Do one action; `status` returns 1 when no engine runs."""
+    if args.stdio:
+        return _pump(args)
     match args.action:
         case "start":
             return asyncio.run(_start(args))
@@ -28,8 +30,14 @@ def run(args: argparse.Namespace) -> int:
             return 0
         case "status":
             return asyncio.run(_status(args))
-        case _:
+        case "install-unit" | "remove-unit":
+            from tui.cli import engine_unit
+
+            return engine_unit.run(args)
+        case "run":
             return _become_engine()
+        case _:
+            raise fault("usage", "An action is missing", remedy="Run `qwill engine --help` to see them")
 
 
 async def _start(args: argparse.Namespace) -> int:
@@ -106,6 +114,19 @@ def _become_engine() -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     # -P: a folder named "engine" where the user stands must not be imported instead of ours.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "engine.daemon", "run"])
+
+
+def _pump(args: argparse.Namespace) -> int:
+    """Carry bytes between ssh and the engine."""
+    from engine.api import pump_stdio
+
+    if sys.stdin.isatty():
+        raise fault(
+            "usage",
+            "`qwill engine --stdio` is what ssh runs on a host; it says nothing to a person",
+            remedy="Run `qwill --host BOX` on your own machine",
+        )
+    return pump_stdio(start=not args.no_start)
 
 
 def _say(facts: dict[str, Any], words: str, args: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from engine.api import Client, commands, events
 from tui.cli import output
 from tui.cli.adapters import adapter_name
 from tui.cli.attached import attached
+from tui.cli.carrying import carried
 from tui.cli.loading import load, may_evict, model_name
 from tui.cli.progress_line import until_done
 from tui.cli.train import data_name
@@ -42,7 +43,7 @@ async def _run(args: argparse.Namespace) -> int:
         model = await load(client, wanted, dtype="", evict=args.evict)
         command = commands.StartEvaluation(
             model.id,
-            data_name(args.data),
+            await carried(client, data_name(args.data, host=args.host)),
             tuple(adapter_name(each) for each in args.adapter),
             args.metric,
             args.limit,

@@ -11,6 +11,8 @@ from typing import Any
 
 from engine.api import RESTARTS, Client, EngineLost, Target, commands, connect, events, runs
 from tui.cli import output
+from tui.cli.attach import Seen
+from tui.cli.carrying import again
 from tui.cli.run_lines import Show, show_of
 from tui.cli.run_page import phases
 from tui.cli.run_rows import loss, row
@@ -20,9 +22,12 @@ WINDOW = 20
 """Steps over which speed and time left are reckoned."""
 
 
-async def follow(client: Client, info: runs.RunInfo, args: argparse.Namespace) -> int:
-    """Show a run until it ends, or until Ctrl+C leaves it alone; 0 only when it is done."""
-    follower = Follower(client, info, show_of(as_json=args.json))
+async def follow(client: Client, info: runs.RunInfo, args: argparse.Namespace, since: int = 0) -> int:
+    """Show a run until it ends, or until Ctrl+C leaves it alone; 0 only when it is done.
+
+    `since`: the step that was shown before.
+    """
+    follower = Follower(client, info, show_of(as_json=args.json), since)
     task = asyncio.ensure_future(_through_restarts(follower))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, task.cancel)
@@ -34,23 +39,32 @@ async def follow(client: Client, info: runs.RunInfo, args: argparse.Namespace) -
         return 1
     finally:
         loop.remove_signal_handler(signal.SIGINT)
+        follower.seen.note(follower.last, last=True)
     follower.show.close()
-    if args.json:
-        output.say_json(await record(follower.client, ended))
-        return 0 if ended.state == "done" else 1
-    return _ended(ended)
+    try:
+        if args.json:
+            output.say_json(await record(follower.client, ended))
+    finally:
+        if follower.client is not client:
+            await follower.client.close()
+    return (0 if ended.state == "done" else 1) if args.json else _ended(ended)
 
 
 async def _through_restarts(follower: Follower) -> runs.RunInfo:
-    """Follow to the end, also when the engine is killed and comes back; raises EngineLost otherwise."""
+    """Follow to the end, also when the engine is killed and comes back, or the line to a host drops.
+
+    Raises EngineLost otherwise.
+    """
     while True:
         try:
             return await follower.run()
         except EngineLost as error:
-            if error.info.code != RESTARTS:
+            host = follower.client.host
+            if error.info.code != RESTARTS and not (host and error.info.retryable):
                 raise
             follower.show.aside(error.info.title)
-            follower.client = await connect(Target())
+            await follower.client.close()
+            follower.client = await again(host, error) if host else await connect(Target())
 
 
 async def record(client: Client, info: runs.RunInfo) -> dict[str, Any]:
@@ -92,18 +106,23 @@ async def whole_curve(
 async def _adapter_folder(client: Client, info: runs.RunInfo) -> str:
     if not info.adapter:
         return ""
-    found: commands.AdapterList = await client.request(commands.ListAdapters(refresh=True))
-    return next((each.path for each in found.adapters if each.id == info.adapter), "")
+    known = client.welcome.snapshot.adapters
+    if not client.older:
+        found: commands.AdapterList = await client.request(commands.ListAdapters(refresh=True))
+        known = found.adapters
+    return next((each.path for each in known if each.id == info.adapter), "")
 
 
 class Follower:
     """Hears of steps by events and takes them from the log, because events pass over some."""
 
-    def __init__(self, client: Client, info: runs.RunInfo, show: Show) -> None:
+    def __init__(self, client: Client, info: runs.RunInfo, show: Show, since: int = 0) -> None:
+        """`since`: the step that was shown before."""
         self.info = info
         self.show = show
         self.client = client
-        self._last = 0
+        self.last = since
+        self.seen = Seen(client.host, info)
         self._eval: float | None = None
         self._recent: deque[runs.StepPoint] = deque(maxlen=WINDOW)
 
@@ -115,7 +134,7 @@ class Follower:
         async for event in self.client.events():
             body = event.body
             if isinstance(body, events.RunStepped) and body.run == self.info.id:
-                if body.point.step > self._last + 1:
+                if body.point.step > self.last + 1:
                     await self._catch_up()
                 self._take(body.point)
             elif isinstance(body, events.RunChanged) and body.run.id == self.info.id:
@@ -133,7 +152,7 @@ class Follower:
     async def _catch_up(self) -> None:
         more = True
         while more:
-            page: commands.RunPage = await self.client.request(commands.ReadRun(self.info.id, self._last))
+            page: commands.RunPage = await self.client.request(commands.ReadRun(self.info.id, self.last))
             self.info, more = page.run, page.more
             for point in page.points:
                 self._take(point)
@@ -143,9 +162,10 @@ class Follower:
         if point.loss is None:
             self._eval = point.eval_loss
             return
-        if point.step <= self._last:
+        if point.step <= self.last:
             return
-        self._last = point.step
+        self.last = point.step
+        self.seen.note(point.step)
         self._recent.append(point)
         self.show.step(self.info, self._facts(point))
 
@@ -181,7 +201,7 @@ def _ended(info: runs.RunInfo) -> int:
     if info.state == "done":
         facts = [f"loss {loss(info.loss)}"]
         facts += [f"eval {loss(info.eval_loss)}"] if info.eval_loss is not None else []
-        facts += [seconds(info.ended - info.started), f"peak {size(info.peak)}"]
+        facts += [seconds(info.took), f"peak {size(info.peak)}"]
         output.say(f"{info.name} is done: {', '.join(facts)}.")
     elif info.state == "stopped":
         output.say(f"{info.name} was stopped at step {info.step} of {info.steps}.")

@@ -15,6 +15,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong usage."""
+    _open_streams()
     try:
         code = _parse_and_run(argv)
         sys.stdout.flush()
@@ -32,31 +33,51 @@ def _parse_and_run(argv: list[str] | None) -> int:
         args = build_parser(commands=bool(words)).parse_args(words)  # bare `qwill` opens a little sooner
     except SystemExit as leave:  # argparse's way out of --help, --version and wrong usage
         return leave.code if isinstance(leave.code, int) else DONE
-    return _run(args)
+    return _run(args, words)
 
 
 MODULES = {"eval": "evaluate"}
 """Sub-commands whose module has another name, because theirs is a function of Python's."""
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, words: list[str]) -> int:
     """Run the sub-command; what it raises as a QwillError is said in one line."""
     from engine.api import QwillError
     from tui.cli import output
 
     output.prepare()
     try:
-        return _dispatch(args)
+        return _dispatch(args, words)
     except QwillError as error:
         output.complain(error.info, as_json=args.json)
         return USAGE if error.info.code == "usage" else FAILED
 
 
-def _dispatch(args: argparse.Namespace) -> int:
+def _dispatch(args: argparse.Namespace, words: list[str]) -> int:
     """Each sub-command is a module of its name, imported only when it is asked for."""
+    if args.command == "engine" and args.stdio:
+        args.host = ""  # whoever runs this is another machine's client already
+    if args.host:
+        from tui import hosts
+        from tui.cli import elsewhere
+
+        args.host = hosts.resolve(args.host)
+        if elsewhere.belongs_there(args):
+            return elsewhere.run(args, words)
     name = MODULES.get(args.command, args.command or "workbench")
     module = importlib.import_module(f"tui.cli.{name}")
     return int(module.run(args))
+
+
+def _open_streams() -> None:
+    """What a script has closed is empty, or goes nowhere: no file of ours may come to stand in its place."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while os.open(os.devnull, os.O_RDWR) < 2:
+        pass
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _stop_writing() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from engine.api import Client, Estimate, Learned, Target, commands, connect, specs
+from engine.api import Client, Estimate, Learned, commands, connect, specs
 from tui.cli import output
+from tui.cli.attached import target
 from tui.cli.loading import load, model_name
 from tui.cli.options import held
 from tui.fit import SIGNS, parts, trust
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
-    client = await connect(Target(in_process=args.in_process), workbench=False)
+    client = await connect(target(args), workbench=False)
     try:
         if args.action == "list":
             await _list(client, args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -26,7 +27,9 @@ from tui.cli.parser_evaluate import add_evaluate_commands
 from tui.cli.parser_hub import add_hub
 from tui.cli.parser_runs import add_runs_commands
 from tui.cli.parser_serve import add_serve_command
+from tui.cli.parser_unit import add_unit_actions
 
+HOST = "QWILL_HOST"
 EXAMPLES = """\
 examples:
   qwill                                    open the workbench on the demo model
@@ -35,6 +38,7 @@ examples:
   qwill chat -p - --json < question.txt    the prompt from stdin, one line of JSON out
   git diff | qwill chat -p "Review this"   what comes through the pipe stands below the prompt
   qwill chat                               talk line by line: no full screen, no cursor tricks
+  qwill --host user@box                    the same, on the models and the memory of another machine
   qwill train --data FILE.jsonl --follow   train an adapter, and see it learn
   qwill chat -a ADAPTER -p "Who are you?"  ask with an adapter on
 """
@@ -82,7 +86,20 @@ def build_parser(*, commands: bool = True) -> Parser:
     parser.add_argument(
         "--in-process", action="store_true", help="run the engine inside this process; it ends with it"
     )
+    parser.add_argument(
+        "--host",
+        metavar="BOX",
+        type=text,
+        default=os.environ.get(HOST, ""),
+        help=f"use the engine of this machine, as ssh names it: box, user@box ({HOST} does the same)",
+    )
     add_linear(parser, default=False)
+    parser.add_argument(
+        "--remote",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="paint as over a network: 15 frames a second, only what changes; by itself over ssh",
+    )
     parser.set_defaults(json=False)
     if not commands:
         parser.set_defaults(command=None)
@@ -223,7 +240,9 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.description = "The engine holds models and chats; it goes on when the workbench closes."
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    for name in ("--stdio", "--no-start"):  # no help: what ssh runs on a host
+        parser.add_argument(name, action="store_true", help=argparse.SUPPRESS)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     start = actions.add_parser("start", help="start it, if none runs")
     stop = actions.add_parser("stop", help="end it; replies are kept as far as they are")
     for action in (
@@ -234,6 +253,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     ):
         add_json(action)
     stop.add_argument("--when-idle", action="store_true", help="wait until nothing is under way")
+    add_unit_actions(actions)
 
 
 def _add_load_options(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from tui.cli.options import add_json, add_model, number, text, whole
 from tui.cli.parser_data import add_data_command
 from tui.cli.parser_race import add_race_command
+from tui.cli.parser_remote import add_remote_commands, add_run_actions
 from tui.cli.parser_train import add_train_command
 
 
@@ -18,9 +19,16 @@ def add_runs_commands(commands: Any) -> None:
     _add_runs(commands.add_parser("runs", help="list, show, follow, pause, resume, tidy up runs"))
     _add_adapters(commands.add_parser("adapters", help="list adapters, switch one on in a chat"))
     add_data_command(commands)
+    add_remote_commands(commands)
     _add_monitor(commands.add_parser("monitor", help="what RAM, CPU and GPUs hold now"))
     doctor = commands.add_parser("doctor", help="what is wrong with this machine, and what to do")
     doctor.description = "Look at everything Qwill needs. Exit code 1 when there is a problem."
+    doctor.add_argument(
+        "--calibrate", action="store_true", help="try the GPU again, to see which memory it computes in"
+    )
+    doctor.add_argument(
+        "--numbers", action="store_true", help="every number of memory and where it comes from, for a report"
+    )
     add_json(doctor)
 
 
@@ -46,7 +54,10 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         "checkpoints": "the checkpoints of a run: step, size, evaluation",
         "rm": "move an ended run and its adapter to the trash",
     }
-    add_json(actions.add_parser("list", help="all runs; --json prints one array, newest first"))
+    listing = actions.add_parser("list", help="all runs; --json prints one array, newest first")
+    listing.add_argument("--all-hosts", action="store_true", help="those of every place, and where they are")
+    add_json(listing)
+    add_run_actions(actions)
     found = {name: actions.add_parser(name, help=words) for name, words in about.items()}
     for name, action in found.items():
         whole_id = "; its whole id with --restore" if name == "rm" else ""
@@ -55,6 +66,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         add_json(action)
     _add_run_options(found)
     _add_compare(actions.add_parser("compare", help="what differs between runs, and what came of it"))
+    _add_memory(actions.add_parser("memory", help="what a run's memory was, phase by phase; of several, too"))
     prune = actions.add_parser("prune", help="delete old checkpoints and the trash")
     prune.add_argument("--dry-run", action="store_true", help="say what would go, and how many bytes")
     add_json(prune)
@@ -69,6 +81,15 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     forms = ("csv", "jsonl", "tensorboard", "trackio", "wandb", "mlflow")
     parser.add_argument("--to", choices=forms, required=True, help="each tracker is an extra of its name")
     parser.add_argument("-o", "--output", metavar="PATH", type=text, default="", help="of csv and jsonl")
+
+
+def _add_memory(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "The most that each phase took, and what the bytes were at the peak; several runs side by side, such "
+        "as full precision against 4-bit. --json has every point, to plot it over time."
+    )
+    parser.add_argument("runs", metavar="RUN", type=text, nargs="+", help="id, number, name, or its start")
+    add_json(parser)
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
@@ -167,6 +188,7 @@ def _add_weight(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_monitor(parser: argparse.ArgumentParser) -> None:
-    parser.description = "RAM, swap, the engine, CPU and GPUs, a line a second until Ctrl+C."
+    parser.description = "Pools of memory, swap, the engine, CPU and GPUs, a line a second until Ctrl+C."
     parser.add_argument("--once", action="store_true", help="print all of it once, with where it comes from")
+    parser.add_argument("--explain", action="store_true", help='what "shared memory" means on this machine')
     add_json(parser, "print JSON, one object a line")

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from engine.api import Client, commands, events, fault, runs
 from tui.cli import output
 from tui.cli.attached import attached
+from tui.cli.carrying import attached_with, carried_spec
 from tui.cli.parser_race import ACTIONS
 from tui.cli.run_rows import loss, progress
 from tui.cli.train import wanted
@@ -42,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     return asyncio.run(_start(args, wanted(args), " ".join(varied)))
 
 
-async def _start(args: argparse.Namespace, spec: runs.TrainSpec, expression: str) -> int:
-    async with attached(args) as client:
+async def _start(args: argparse.Namespace, wish: runs.TrainSpec, expression: str) -> int:
+    async with attached_with(args, lambda client: carried_spec(client, wish)) as (client, spec):
         if not spec.model:
             spec = replace(spec, model=client.welcome.snapshot.default_model)
         race: commands.RaceInfo = await client.request(

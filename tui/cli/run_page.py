@@ -101,7 +101,7 @@ def _show_report(report: commands.RunReport) -> None:
 def phases(marks: Sequence[runs.PhaseMark], info: runs.RunInfo) -> list[Stretch]:
     """By phase, in the order they came first; a mark carries the peak of the phase before it."""
     found: dict[str, Stretch] = {}
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+    for mark, after in zip(marks, [*marks[1:], None], strict=False):  # without marks there is none after
         if mark.phase == "end":
             continue
         until = after.at if after is not None else (info.ended or mark.at)
@@ -134,7 +134,7 @@ def standing(info: runs.RunInfo) -> str:
 
 def _lines(info: runs.RunInfo, points: Sequence[runs.StepPoint], log: str) -> list[tuple[str, str]]:
     spec = info.spec
-    took = seconds(info.ended - info.started) if info.ended and info.started else ""
+    took = seconds(info.took) if info.ended and info.started else ""
     learnt = [point.loss for point in points if point.loss is not None]
     ends = f"{loss(learnt[0])} to {loss(learnt[-1])}" if learnt else ""
     tested = [point.eval_loss for point in points if point.eval_loss is not None]
@@ -160,6 +160,7 @@ def _lines(info: runs.RunInfo, points: Sequence[runs.StepPoint], log: str) -> li
             f"{loss(info.best_eval)} at step {info.best_step}" if info.best_eval is not None else "",
         ),
         ("device", info.device),
+        ("trained on", info.origin),
         ("adapter", info.adapter),
         ("model", info.whole),
         ("base", spec.model),

@@ -36,6 +36,7 @@ FIELDS = (
     "tries",
     "resumed",
     "device",
+    "origin",
     "predicted",
     "measured",
     "rows",

@@ -8,6 +8,7 @@ import time
 
 from engine.api import Client, commands, events, runs
 from tui.cli import output, run_page, run_steering
+from tui.cli.attach import attach
 from tui.cli.attached import attached
 from tui.cli.follow import follow
 from tui.cli.run_rows import find, loss, progress, row
@@ -26,6 +27,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
+    if args.action == "list" and args.all_hosts:
+        from tui.cli import all_runs
+
+        return await all_runs.listing(args)
     async with attached(args) as client:
         match args.action:
             case "list":
@@ -35,6 +40,12 @@ async def _run(args: argparse.Namespace) -> int:
                 return 0
             case "follow":
                 return await follow(client, await find(client, args.run), args)
+            case "attach":
+                return await attach(client, args)
+            case "pull":
+                from tui.cli import pull_run
+
+                return await pull_run.pull(client, args)
             case "stop":
                 return await _stop(client, args)
             case "rm":
@@ -43,6 +54,10 @@ async def _run(args: argparse.Namespace) -> int:
                 from tui.cli import compare_runs  # its tables need what a plain list does not
 
                 return await compare_runs.run(client, args)
+            case "memory":
+                from tui.cli import run_memory
+
+                return await run_memory.run(client, args)
             case "export":
                 from tui.cli import run_export
 

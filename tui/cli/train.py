@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 
 from engine.api import ALIASES, PRESETS, Client, EngineError, commands, fault, load_spec, runs, spec_of
 from tui.cli import output
-from tui.cli.attached import attached
+from tui.cli.carrying import attached_with, carried_spec, local, sided
 from tui.cli.follow import follow
 from tui.cli.loading import model_name
 from tui.cli.parser_train import FLAGS
@@ -46,7 +45,8 @@ def wanted(args: argparse.Namespace) -> runs.TrainSpec:
         spec = load_spec(path, changes)
         model = str((path.parent / spec.model).absolute()) if spec.model.startswith(".") else spec.model
         _check_reward(spec, given=args.reward is not None)
-        data, tested = data_name(spec.data, path.parent), data_name(spec.eval_data, path.parent)
+        data = data_name(spec.data, path.parent, args.host)
+        tested = data_name(spec.eval_data, path.parent, args.host)
         return replace(spec, model=model, data=data, eval_data=tested)
     if "data" not in changes:
         raise fault(
@@ -81,9 +81,9 @@ def options(args: argparse.Namespace) -> dict[str, Any]:
             changes[key] = dict(_pair(text, json_value=key == "peft") for text in changes[key])
     for key in ("data", "eval_data"):
         if key in changes:
-            changes[key] = data_name(changes[key])
+            changes[key] = data_name(changes[key], host=args.host)
     if changes.get("reward", "").endswith(".py"):
-        changes["reward"] = data_name(changes["reward"])
+        changes["reward"] = data_name(changes["reward"], host=args.host)
     if args.model:
         changes["model"] = model_name(args.model)
     return dict(PRESETS[args.preset] if args.preset else {}) | changes
@@ -106,18 +106,18 @@ def _pair(text: str, *, json_value: bool) -> tuple[str, Any]:
         return key.strip(), value
 
 
-def data_name(text: str, folder: Path | None = None) -> str:
-    """What the engine should read: a path named from here, or from a file in `folder`, becomes absolute."""
+def data_name(text: str, folder: Path | None = None, host: str = "") -> str:
+    """What the engine should read: a path named from here, or from a file in `folder`, becomes absolute.
+
+    With a host it says on which side it lies, for `carried`. Raises EngineError `place_unknown`.
+    """
     if text.startswith(ELSEWHERE) or not text.strip():
         return text
-    path = Path(text)
-    with contextlib.suppress(RuntimeError):  # ~ of nobody: the engine says so
-        path = path.expanduser()
-    return str(((folder or Path()) / path).absolute())
+    return sided(text, host, folder) if host else local(text, folder)
 
 
-async def _run(args: argparse.Namespace, spec: runs.TrainSpec) -> int:
-    async with attached(args) as client:
+async def _run(args: argparse.Namespace, wish: runs.TrainSpec) -> int:
+    async with attached_with(args, lambda client: carried_spec(client, wish)) as (client, spec):
         if not spec.model:
             spec = replace(spec, model=client.welcome.snapshot.default_model)
         if args.dry_run:

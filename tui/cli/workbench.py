@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
+from typing import TYPE_CHECKING
 
 from engine.api import EngineError, fault, lock_holder, start_engine
-from tui import lean
 from tui.cli.options import asked_linear
+
+if TYPE_CHECKING:
+    from engine.api import Line
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,15 +34,33 @@ def open_screen(args: argparse.Namespace, *, tour: bool = False) -> int:
             "stdin or stdout is a pipe or a file",
             "Ask once with `qwill chat -p TEXT` instead",
         )
-    started = None if args.in_process else _start_engine()
+    if args.remote is not None:
+        os.environ["QWILL_REMOTE"] = "1" if args.remote else "0"
+    from tui import lean  # not before: Textual's settings follow from how the screen is painted
+
+    started = None if args.in_process or args.host else _start_engine()
     gc.disable()  # until the first paint: what the imports make stays for good
     if not args.in_process:
         lean.import_asyncio()
+    line = _reach(args.host) if args.host else None
     lean.import_textual()
     from tui.app import run as open_workbench
 
     model = _model(args.model)
-    return open_workbench(in_process=args.in_process, model=model, started=started, tour=tour)
+    return open_workbench(
+        in_process=args.in_process, model=model, started=started, tour=tour, host=args.host, line=line
+    )
+
+
+def _reach(host: str) -> Line:
+    """The line to a host, before the screen opens: ssh may ask for a password, or show a new host key."""
+    import asyncio
+
+    from engine.api import call
+    from tui.dialling import tell
+
+    tell(host)
+    return asyncio.run(call(host, person=True))
 
 
 def _model(typed: str | None) -> str | None:
@@ -56,7 +78,8 @@ def _talk(args: argparse.Namespace) -> int:
     from tui.cli.parser import build_parser
 
     words = ["chat", "--linear", *(["-m", args.model] if args.model else [])]
-    wanted = build_parser().parse_args([*(["--in-process"] if args.in_process else []), *words])
+    first = [*(["--in-process"] if args.in_process else []), "--host", args.host]
+    wanted = build_parser().parse_args([*first, *words])
     return chat.run(wanted)
 
 

@@ -23,7 +23,7 @@ def check_settings() -> list[Finding]:
 
 
 def said(found: EngineSettings) -> str:
-    """`keep_alive` and `kept_free` in words."""
+    """`keep_alive`, `kept_free` and `pause_at_critical` in words."""
     if found.keep_alive == "off":
         idle = "idle models stay loaded"
     elif found.keep_alive is None:
@@ -31,7 +31,8 @@ def said(found: EngineSettings) -> str:
     else:
         idle = f"idle models stay for {found.keep_alive:g} minutes"
     kept = "by the machine" if found.kept_free is None else f"{found.kept_free:g} GiB"
-    return f"{idle}; memory kept free: {kept}"
+    words = {None: "", True: "; a run is parked before memory runs out", False: "; no run is parked"}
+    return f"{idle}; memory kept free: {kept}{words[found.pause_at_critical]}"
 
 
 def _variable(item: tuple[str, str]) -> Finding:

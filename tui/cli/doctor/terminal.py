@@ -66,16 +66,14 @@ def colours(environment: Mapping[str, str]) -> Finding:
 
 
 def between(environment: Mapping[str, str]) -> list[Finding]:
-    """tmux, screen and ssh."""
+    """tmux and screen; what ssh changes is told by `doctor.screen`."""
     found = []
     if environment.get("TMUX"):
-        do = "In tmux.conf: set -g extended-keys on; set -s set-clipboard on; set -sg escape-time 10"
-        found.append(Finding(AREA, "note", "Inside tmux: some keys and the clipboard need its help", do))
+        do = "In tmux.conf: set -g extended-keys on; set -sg escape-time 10"
+        found.append(Finding(AREA, "note", "Inside tmux: some keys need its help", do))
     elif environment.get("STY"):
         do = "tmux passes more of them on"
         found.append(Finding(AREA, "note", "Inside screen: few colours, no clipboard", do))
-    if environment.get("SSH_CONNECTION") or environment.get("SSH_TTY"):
-        found.append(Finding(AREA, "ok", "Over ssh: the screen is painted less often, without animation"))
     return found
 
 
