@@ -16,6 +16,7 @@ PREFIX ?= $(HOME)/.local
 INSTALLED := $(PREFIX)/share/qwill/venv
 ARGS ?=
 WORKERS ?= 2
+MINUTES ?= 30
 TORCH ?=
 ifneq ($(filter-out cpu cuda rocm,$(TORCH)),)
 $(error TORCH is "$(TORCH)"; it can be cpu, cuda or rocm)
@@ -32,7 +33,7 @@ CHECK_PYTHON = test -n "$(PYTHON)" || \
 	{ echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check faults deep bench install uninstall clean
+.PHONY: help setup run test check faults soak deep bench install uninstall clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -72,8 +73,13 @@ check: setup  ## ruff, mypy and the import contracts
 faults: setup  ## deaths and full disks in full counts; takes an hour
 	QWILL_FAULTS=1 $(BIN)/python -m pytest -q -s tests/faults $(ARGS)
 
+soak: setup  ## chat, runs and a monitor for MINUTES (30): what leaks, and what is burnt while idle
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.soak $(MINUTES) $(ARGS)
+
 deep: setup  ## what `make test` leaves out for time: the same promises in more shapes
-	QWILL_FAULTS=1 $(BIN)/python -m pytest -q tests/engine tests/protocol tests/e2e/test_real_models.py $(ARGS)
+	QWILL_FAULTS=1 $(BIN)/python -m pytest -q tests/engine tests/protocol tests/unit/test_systemd.py \
+		tests/e2e/test_real_models.py tests/e2e/test_drops.py tests/e2e/test_remote_workbench.py \
+		tests/e2e/test_wire.py tests/e2e/test_wire_deaths.py tests/e2e/test_wire_tmux.py $(ARGS)
 
 bench: setup  ## start-up, first paint and speed of the demo, as numbers (ARGS="-m MODEL" for another)
 	$(BIN)/python -m tests.bench.startup

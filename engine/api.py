@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         bench,
         bench_model,
     )
+    from engine.boot_unit import UnitChange, install_unit, remove_unit
+    from engine.calibrating import calibrate
     from engine.catalogue.rank import Pick, what_fits
     from engine.catalogue.read import Entry, entry_of, read_catalogue
     from engine.client import Client
@@ -48,11 +50,30 @@ if TYPE_CHECKING:
     from engine.models.machine import MachineFacts, kept_free, machine_facts
     from engine.models.shape import Size
     from engine.monitor import Sampler
+    from engine.monitor.advice import Advice, advice_here
+    from engine.monitor.computing import Calibration
+    from engine.monitor.definitions import DEFINITION_HEADER, DEFINITIONS, Definition, Here, shared_here
+    from engine.monitor.numbers import Number, numbers
+    from engine.monitor.pools import free, pools
+    from engine.parcels.bring import bring
+    from engine.parcels.collect import collect, waiting
+    from engine.parcels.fetch import fetch
+    from engine.parcels.push import push
     from engine.protocol.fit import FitRules
     from engine.protocol.training import ALIASES
+    from engine.remote.ssh import Line, call, call_blocking
+    from engine.remote.there import run_there
+    from engine.remote.words import NEEDS_PERSON
     from engine.settings import EngineSettings, engine_settings, read_table, settings_path
+    from engine.setup.line import Outcome, Told, Wish, setup_host
+    from engine.systemd import Logout, at_logout
 
 _LATER = {
+    "Logout": "engine.systemd",
+    "UnitChange": "engine.boot_unit",
+    "at_logout": "engine.systemd",
+    "install_unit": "engine.boot_unit",
+    "remove_unit": "engine.boot_unit",
     "SideFigures": "engine.bench_training",
     "TrainBench": "engine.bench_training",
     "TrainJob": "engine.bench_training",
@@ -64,6 +85,28 @@ _LATER = {
     "TtftBench": "engine.benching",
     "bench": "engine.benching",
     "bench_model": "engine.benching",
+    "Advice": "engine.monitor.advice",
+    "advice_here": "engine.monitor.advice",
+    "Calibration": "engine.monitor.computing",
+    "calibrate": "engine.calibrating",
+    "Number": "engine.monitor.numbers",
+    "numbers": "engine.monitor.numbers",
+    "DEFINITIONS": "engine.monitor.definitions",
+    "DEFINITION_HEADER": "engine.monitor.definitions",
+    "Definition": "engine.monitor.definitions",
+    "Here": "engine.monitor.definitions",
+    "shared_here": "engine.monitor.definitions",
+    "free": "engine.monitor.pools",
+    "pools": "engine.monitor.pools",
+    "bring": "engine.parcels.bring",
+    "collect": "engine.parcels.collect",
+    "waiting": "engine.parcels.collect",
+    "Outcome": "engine.setup.line",
+    "Told": "engine.setup.line",
+    "Wish": "engine.setup.line",
+    "setup_host": "engine.setup.line",
+    "fetch": "engine.parcels.fetch",
+    "push": "engine.parcels.push",
     "FORMS": "engine.interchange.save",
     "Form": "engine.interchange.save",
     "Tally": "engine.interchange.found",
@@ -98,6 +141,11 @@ _LATER = {
     "save": "engine.interchange.save",
     "take_out": "engine.interchange.carry",
     "Client": "engine.client",
+    "Line": "engine.remote.ssh",
+    "NEEDS_PERSON": "engine.remote.words",
+    "call": "engine.remote.ssh",
+    "call_blocking": "engine.remote.ssh",
+    "run_there": "engine.remote.there",
     "RESTARTS": "engine.connect",
     "Target": "engine.connect",
     "connect": "engine.connect",
@@ -115,7 +163,20 @@ _LATER = {
 """Imported when they are asked for: the screen is painted before it calls the engine."""
 
 __all__ = [
+    "Line",
+    "NEEDS_PERSON",
+    "call",
+    "call_blocking",
+    "pump_stdio",
+    "run_there",
     "ALIASES",
+    "Advice",
+    "Calibration",
+    "DEFINITIONS",
+    "DEFINITION_HEADER",
+    "Definition",
+    "Here",
+    "Number",
     "RESTARTS",
     "FORMS",
     "METHOD_LINES",
@@ -148,10 +209,25 @@ __all__ = [
     "TrainBench",
     "TrainJob",
     "TtftBench",
+    "advice_here",
     "bench",
     "bench_model",
     "bench_train",
+    "Outcome",
+    "Told",
+    "Wish",
+    "setup_host",
+    "bring",
+    "collect",
+    "waiting",
+    "Logout",
+    "UnitChange",
+    "at_logout",
+    "install_unit",
+    "remove_unit",
     "bring_in",
+    "calibrate",
+    "check_host",
     "check_online",
     "commands",
     "config_dir",
@@ -163,9 +239,11 @@ __all__ = [
     "estimate",
     "events",
     "fault",
+    "fetch",
     "file_name",
     "foretell",
     "form_of",
+    "free",
     "kept_free",
     "learned",
     "likely_devices",
@@ -176,16 +254,20 @@ __all__ = [
     "lock_holder",
     "memory",
     "log_path",
+    "numbers",
     "machine_facts",
     "machine_sampler",
     "memory_bandwidth",
     "pieces",
+    "pools",
+    "push",
     "read_catalogue",
     "remedy",
     "runs",
     "save",
     "read_table",
     "settings_path",
+    "shared_here",
     "socket_path",
     "spec_of",
     "specs",
@@ -207,6 +289,13 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_LATER[name]), name)
 
 
+def pump_stdio(*, start: bool = True) -> int:
+    """Carry bytes between stdin, stdout and this machine's engine; `start` starts one where none runs."""
+    from engine.remote.stdio import run  # what ssh runs on a host: nothing else is needed there
+
+    return run(start=start)
+
+
 def machine_sampler(pid: int | None = None) -> Sampler:
     """Takes samples of this machine without an engine; `pid` is the engine's process, if one runs."""
     from engine.monitor import Sampler  # psutil waits until somebody looks
@@ -219,6 +308,13 @@ def likely_devices() -> tuple[specs.DeviceFinding, ...]:
     from engine import installed
 
     return installed.likely_devices()
+
+
+def check_host(host: str) -> str:
+    """The host as ssh takes it; raises EngineError `host_name`."""
+    from engine.remote.command import checked  # only where a host is named
+
+    return checked(host)
 
 
 def demo_model() -> specs.ModelInfo:

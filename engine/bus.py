@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -26,17 +26,23 @@ class Outbox:
         self._next = 0
         self._ready = asyncio.Event()
         self.overflowed = False
+        """Whether it was given up; nothing waits in it from then on."""
+        self.cut: Callable[[], None] = lambda: None
+        """Called once, when it overflows."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, item: Event | Reply) -> None:
         """Queue a line, merged with what waits as its class allows."""
+        if self.overflowed:
+            return
         if isinstance(item, Event) and item.body.delivery is not Delivery.EXACT:
             self._merge(item)
         else:
             self._append(item)
-        self.overflowed = self.overflowed or len(self._waiting) > EXACT_LIMIT
+        if len(self._waiting) > EXACT_LIMIT:
+            self._give_up()
         self._ready.set()
 
     async def take(self) -> list[Event | Reply]:
@@ -47,6 +53,13 @@ class Outbox:
         self._waiting.clear()
         self._places.clear()
         return items
+
+    def _give_up(self) -> None:
+        """Its client reads nothing: what waits would grow for as long as that lasts."""
+        self.overflowed = True
+        self._waiting.clear()
+        self._places.clear()
+        self.cut()
 
     def _append(self, item: Event | Reply) -> int:
         self._next += 1

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import msgspec
 
-from engine import paths
+from engine import paths, systemd
 from engine.files import write_atomic
-from engine.protocol.errors import fault
+from engine.protocol.errors import EngineError, ErrorInfo, fault
 from engine.runs import under_way
 
 LOG_KEPT = 4 << 20
@@ -34,6 +34,9 @@ CRASHES = (-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
 TRIES = 3
 """Times that an engine with a run under way is started again within TRIES_SECONDS."""
 TRIES_SECONDS = 600.0
+PROBE_BYTES = 4096
+GLANCE_SECONDS = 0.3
+"""For which a lock that is held may be that of somebody who only looks."""
 COMES_BACK_SECONDS = 10.0
 """After the end of an engine, in which the one that its parent starts must have taken the lock."""
 
@@ -77,25 +80,49 @@ def start_engine() -> int:
     """Start an engine under its parent, detached from this terminal; returns the parent's pid.
 
     All three descriptors are redirected (an inherited one would keep an ssh session open) and the
-    output goes to the log. Raises EngineError `state_unwritable` when the state folder can't be used, and
-    `settings_wrong` when the settings hold variables that may not be set.
+    output goes to the log. Where systemd would end it with this login, it gets a scope of its own. Raises
+    EngineError `state_unwritable` when the state folder can't be used, and `settings_wrong` when the settings
+    hold variables that may not be set.
     """
-    log_file = paths.log_path()
-    _rotate(log_file)
-    descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = _open_log()
     try:
-        parent = subprocess.Popen(
-            _command("supervise"),
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            start_new_session=True,
-            cwd="/",
-            env=_environment(),
-        )
+        for scope in [*systemd.scopes(), []]:
+            parent = subprocess.Popen(
+                [*scope, *_command("supervise")],
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                start_new_session=True,
+                cwd="/",
+                env=_environment(),
+            )
+            if not scope or systemd.entered(parent, _command("supervise")):
+                break
     finally:
         os.close(descriptor)
     return parent.pid
+
+
+def start_at_boot() -> NoReturn:
+    """Become the parent of an engine, as `start_engine` starts one; what a unit of systemd calls.
+
+    Raises EngineError as `start_engine`.
+    """
+    descriptor = _open_log()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.chdir("/")
+    os.execve(sys.executable, _command("supervise"), _environment())
+
+
+def _open_log() -> int:
+    """A descriptor for what engines print; raises EngineError `state_unwritable`."""
+    log_file = paths.log_path()
+    try:
+        _rotate(log_file)
+        return os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise _unwritable(log_file, error) from error
 
 
 def supervise() -> int:
@@ -109,6 +136,7 @@ def supervise() -> int:
         began.append(time.monotonic())
         kills = _memory_kills()
         engine = subprocess.Popen(_command("run"), stdin=subprocess.DEVNULL, cwd="/")
+        _forget_namesake(engine.pid)
         asked = _pass_on(engine)
         code = engine.wait()
         if code == BUSY_EXIT:
@@ -118,7 +146,8 @@ def supervise() -> int:
         crashed = code in CRASHES and bool(run) and not asked and not _stop_wanted(engine.pid)
         again = crashed and len(lately) <= TRIES
         note = Exit(engine.pid, code, time.time(), run if crashed else "", again, _memory_kills() > kills)
-        write_atomic(paths.exit_path(), msgspec.json.encode(note))
+        with contextlib.suppress(OSError):  # a full disk costs the word, not the engine that comes back
+            write_atomic(paths.exit_path(), msgspec.json.encode(note))
         if not again:
             return 0
 
@@ -154,6 +183,15 @@ def _stop_wanted(pid: int) -> bool:
         return _stop_path().read_text() == str(pid)
     except OSError:
         return False
+
+
+def _forget_namesake(pid: int) -> None:
+    """Drop what was noted of an earlier engine with this pid: in a container they come again."""
+    if _stop_wanted(pid):
+        _stop_path().unlink(missing_ok=True)
+    note = exit_note()
+    if note is not None and note.pid == pid:
+        paths.exit_path().unlink(missing_ok=True)
 
 
 def last_exit(pid: int, *, patience: float = 0.6) -> Exit | None:
@@ -199,25 +237,78 @@ def alive(pid: int) -> bool:
 def lock_engine() -> IO[str]:
     """Become the one engine: hold the lock for as long as the returned file is open.
 
-    Raises EngineError `engine_busy`, with the pid of the one that holds it.
+    Raises EngineError `engine_busy`, with the pid of the one that holds it, or `state_unwritable`.
     """
-    file = open(paths.lock_path(), "a+", encoding="utf-8")  # noqa: SIM115 - its life is the engine's
-    os.chmod(file.name, 0o600)
+    path = paths.lock_path()
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - its life is the engine's
     except OSError as error:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
+        raise _unwritable(path, error) from error
+    try:
+        os.fchmod(file.fileno(), 0o600)
+        if not _locked(file):
+            raise _busy(file)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+    except OSError as error:
+        _drop(file)
+        raise _unwritable(path, error) from error
+    except EngineError:
         file.close()
-        raise fault(
-            "engine_busy",
-            f"Another engine is running (process {holder})",
-            remedy="Attach to it with `qwill`, or end it with `qwill engine stop`",
-        ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+        raise
     return file
+
+
+def _locked(file: IO[str]) -> bool:
+    """Take the lock; whoever only looks (`lock_holder`) has it for a moment, an engine for its life."""
+    deadline = time.monotonic() + GLANCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        else:
+            return True
+
+
+def _busy(file: IO[str]) -> EngineError:
+    file.seek(0)
+    holder = file.read().strip() or "unknown"
+    return fault(
+        "engine_busy",
+        f"Another engine is running (process {holder})",
+        remedy="Attach to it with `qwill`, or end it with `qwill engine stop`",
+    )
+
+
+def _drop(file: IO[str]) -> None:
+    """Close a file whose last words could not be written: the first try raises and keeps it open."""
+    with contextlib.suppress(OSError):
+        file.close()
+
+
+def state_trouble() -> ErrorInfo | None:
+    """Why an engine cannot write in the state folder; None when it can."""
+    probe = paths.lock_path().with_name(f".probe.{os.getpid()}")
+    try:
+        probe.write_bytes(bytes(PROBE_BYTES))
+    except OSError as error:
+        return _unwritable(probe.parent, error).info
+    finally:
+        probe.unlink(missing_ok=True)
+    return None
+
+
+def _unwritable(path: Path, error: OSError) -> EngineError:
+    return fault(
+        "state_unwritable",
+        f"{path} cannot be written",
+        error.strerror or str(error),
+        "Free some space there, or set XDG_STATE_HOME to a folder that can be written",
+    )
 
 
 def lock_holder() -> int | None:
@@ -236,7 +327,7 @@ def lock_holder() -> int | None:
 def stop_engine(seconds: float = 5.0) -> bool:
     """End the running engine: SIGTERM, then SIGKILL. False when none runs."""
     pid = lock_holder()
-    if pid is None:
+    if pid is None or not _has_open(pid, paths.lock_path()):
         return False
     with contextlib.suppress(OSError):  # an engine that must be killed does not come back
         write_atomic(_stop_path(), str(pid).encode())
@@ -251,6 +342,17 @@ def stop_engine(seconds: float = 5.0) -> bool:
                 return True
             time.sleep(0.02)
     return True
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    """Whether this process has the file open: a pid in a file may be old, and belong to a stranger now."""
+    try:
+        names = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
+    except FileNotFoundError:
+        return not Path("/proc/self/fd").exists()  # a system without it, or a process that is gone
+    except OSError:
+        return False
+    return os.path.realpath(path) in names
 
 
 def _command(role: str) -> list[str]:
@@ -276,8 +378,10 @@ def _rotate(path: Path) -> None:
 
 
 def main() -> int:
-    """`python -m engine.daemon supervise|run`."""
+    """`python -m engine.daemon supervise|run|boot`."""
     os.umask(0o077)
+    if sys.argv[1:] == ["boot"]:
+        start_at_boot()
     if sys.argv[1:] == ["supervise"]:
         return supervise()
     gc.disable()  # until torch is imported: what the imports make stays for good

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from pathlib import Path
 from typing import Any
@@ -155,5 +156,5 @@ class Datasets:
 
     async def _look(self) -> Any:
         """What needs a tokenizer; imported once the model thread has torch, and only when asked for."""
-        await self._shelf.backend
+        await asyncio.shield(self._shelf.backend)
         return await self._lane.run(importlib.import_module, "engine.workers.training.look")

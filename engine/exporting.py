@@ -9,9 +9,12 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from engine.adapter_works import AdapterWorks, ExportJob, ProofSpec, Written
 from engine.bus import Bus
 from engine.lanes import Lane
+from engine.parcels import exports
 from engine.protocol.adapters import (
     Check,
     ExportAdapter,
@@ -75,8 +78,9 @@ class Exporting:
     async def export(self, command: ExportAdapter) -> Exported:
         """Write, compare with the live model, put in place. Raises EngineError."""
         _check_weight(command.weight)
-        _check_target(command)
         job_id = command.job or uuid.uuid4().hex
+        command = replace(command, target=exports.placed(command.target, job_id))
+        _check_target(command)
         if job_id in self._under_way:
             raise fault("export_runs", "An export of this name is under way already")
         cancelled = threading.Event()
@@ -162,7 +166,7 @@ class Exporting:
         return await self._shelf.ready(model.id, evict=evict), adapter
 
     async def _works(self) -> AdapterWorks:
-        backend = await self._shelf.backend
+        backend = await asyncio.shield(self._shelf.backend)
         return backend.adapters
 
     def _progress(self, job: ExportJob) -> _Telling:

@@ -32,13 +32,15 @@ from engine.hub.hub import Hub
 from engine.inspecting import Inspecting
 from engine.lanes import Lane
 from engine.marks import Marks
+from engine.monitoring import Monitoring
+from engine.parcels.parcels import Parcels
 from engine.pictures import kept
 from engine.pictures.intake import Intake
 from engine.prompting import Prompting
 from engine.protocol import commands as c
 from engine.protocol.errors import EngineError, fault
-from engine.protocol.events import EngineChanged, Notice, Sampled
-from engine.protocol.specs import EngineInfo, MonitorSample, Snapshot
+from engine.protocol.events import EngineChanged, Notice
+from engine.protocol.specs import EngineInfo, Snapshot
 from engine.replies import Replies
 from engine.runs.races import Races
 from engine.runs.room import RoomWatch
@@ -53,7 +55,6 @@ from engine.tracking import Tracking
 from engine.transfer import Transfer
 from engine.tree import Tree
 from engine.vitals import Machine
-from engine.watch import Watch
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = float(os.environ.get("QWILL_IDLE_SECONDS", "600"))
@@ -99,6 +100,7 @@ class Host:
         self._runner.placed = self._datasets.placed
         self._transfer = Transfer(self._book, self._default_model)
         self._intake = Intake(kept.shared)
+        self._parcels = Parcels(self._runner, self._disk_lane)
         self._hub = Hub(self.bus, self._shelf, self._disk_lane)
         self._naming = Naming(self._shelf.servers, self._disk_lane, self._shelf.refresh_and_tell)
         self._health = Health(self._book, self._shelf, self._machine)
@@ -115,7 +117,14 @@ class Host:
         self._harness = Harness(self.bus, self._shelf, self._runner.adapters, self._evaluating.stop)
         self._tracking = Tracking(self._runner.book)
         self._baking = Baking(self.bus, self._book, self._shelf, self._batches)
-        self._watch = Watch(lambda: self.server.clients > 0, self._sampled)
+        self._monitoring = Monitoring(
+            self.bus,
+            self._runner,
+            self._disk_lane,
+            looked=lambda: self.server.clients > 0,
+            busy=self._computes,
+            speed=self._replies.speed,
+        )
         self._info = EngineInfo(new_id(), os.getpid(), VERSION, time.time(), host=platform.node())
         self._handlers = self._table()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -128,7 +137,7 @@ class Host:
         left = await self._book.open(paths.store_path())
         if left:
             log.warning("%d replies were cut off when the last engine ended", len(left))
-        self._watch.start()
+        self._monitoring.start()
         self._background(self._wake_backend())
         self._background(self._forget_images())
         self._background(self._shelf.expire())
@@ -139,6 +148,7 @@ class Host:
         self._room.open()
         self._races.open()
         await self._hub.open()
+        self._background(self._parcels.forget())
 
     async def stop(self) -> None:
         """Keep what the replies have, close the store, let go of the lock."""
@@ -152,8 +162,9 @@ class Host:
         await self._runner.close()
         self._exporting.close()
         self._datasets.close()
+        self._parcels.close()
         await self._hub.close()
-        self._watch.stop()
+        self._monitoring.stop()
         await self.server.close()
         for task in self._tasks:
             task.cancel()
@@ -226,10 +237,12 @@ class Host:
         return self.server.workbenches > 0
 
     def _machine(self) -> Machine:
-        return Machine(self._watch.latest, trains=bool(self._runner.model))
+        return Machine(self._monitoring.latest, trains=bool(self._runner.model))
 
-    def _sampled(self, sample: MonitorSample) -> None:
-        self.bus.publish(Sampled(sample))
+    def _computes(self) -> bool:
+        """Whether anything but a run takes memory now. Asked in the monitor's thread."""
+        others = self._batches.busy or self._evaluating.busy or self._exporting.busy
+        return self._shelf.loading or self._replies.busy or others
 
     # --- what clients see -------------------------------------------------------------------
 
@@ -242,7 +255,7 @@ class Host:
             runs=self._runner.infos()[:RECENT_RUNS],
             adapters=self._runner.adapters.infos(),
             default_model=self._default_model(),
-            monitor=self._watch.latest,
+            monitor=self._monitoring.latest,
             downloads=self._hub.infos(),
             serving=self._serving.info(),
         )
@@ -298,6 +311,12 @@ class Host:
             c.PutMessages: self._transfer.put,
             c.PutImage: self._intake.put,
             c.ReadImage: self._intake.read,
+            c.HasFile: self._parcels.has,
+            c.PutPart: self._parcels.put,
+            c.ListFiles: self._parcels.files,
+            c.ReadFile: self._parcels.read,
+            c.KeepRun: self._parcels.keep,
+            c.ListFolder: self._parcels.names,
             c.CountTokens: self._prompting.count,
             c.MeasureContext: self._prompting.measure,
             c.ShowVersion: tree.show,
@@ -361,6 +380,7 @@ class Host:
             c.StartBake: self._baking.start,
             c.StopBake: self._baking.stop,
             c.ReadHealth: self._health.report,
+            c.ReadMemory: self._monitoring.read,
             c.StartServing: self._serving.start,
             c.StopServing: self._serving.stop,
             c.ShowServing: self._serving.show,
@@ -415,9 +435,10 @@ def _create_backend() -> tuple[Backend, dict[str, Any]]:
     """The backend, and what torch says of this machine (fields of EngineInfo)."""
     # By name: nothing outside engine.workers imports torch, not even for the import graph's eye.
     try:
+        trials = importlib.import_module("engine.calibrating").at_start()  # before torch: it may hide a GPU
         importlib.import_module("engine.workers.lean")
         backend = importlib.import_module("engine.workers.backend").create()
-        return backend, importlib.import_module("engine.workers.devices").engine_facts()
+        return backend, importlib.import_module("engine.workers.devices").engine_facts(trials)
     finally:
         gc.freeze()  # the collector need not look at hundreds of thousands of objects of libraries again
         gc.enable()

@@ -5,15 +5,21 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
-from engine.devices import TorchFacts, judge
+from engine.devices import TorchFacts, judge, tried
+from engine.monitor.calibration import computing
 from engine.monitor.sample import gpu_readers
 from engine.protocol.specs import DeviceFinding
 
 
 def likely_devices() -> tuple[DeviceFinding, ...]:
-    """One for each GPU. What only torch can say (too old a driver, missing kernels) is taken to be well."""
+    """One for each GPU, by what a trial showed of it, if there was one.
+
+    What only torch can say (too old a driver, missing kernels) is taken to be well.
+    """
     gpus = [gpu for reader in gpu_readers() for gpu in reader()]
-    return judge(gpus, torch_build())
+    build, known = torch_build(), computing(gpus)
+    maker = {"rocm": "amd", "cuda": "nvidia"}.get(build.build, "apple")
+    return tried(judge(gpus, build), known.found, maker)
 
 
 def torch_build(system: str = "") -> TorchFacts:

@@ -82,6 +82,11 @@ class Replies:
     def busy(self) -> bool:
         return bool(self._live or self._unstored)
 
+    def speed(self) -> float:
+        """Tokens a second of all replies that grow now."""
+        told = (reply.message.stats for reply in self._live.values() if reply.message.state != "queued")
+        return sum(stats.tokens_per_s for stats in told if stats is not None)
+
     def live(self) -> tuple[Message, ...]:
         """Replies waiting or growing, with their text as published."""
         return tuple(reply.message for reply in self._live.values())

@@ -3,9 +3,14 @@
 [engine]
 keep_alive = 30      # minutes that an idle model stays loaded; 0: none; "off": until it is unloaded
 kept_free = 1.5      # GiB of memory that a load leaves to other programs
+pause_at_critical = true   # park the run before memory runs out
 
 [engine.env]
 HSA_OVERRIDE_GFX_VERSION = "11.0.0"
+
+[screen]             # read by tui.remote_profile
+remote = "auto"      # "on": painted as over ssh; "off": as on this machine
+mouse = true         # false: the terminal keeps it
 """
 
 from __future__ import annotations
@@ -35,6 +40,10 @@ class EngineSettings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
     """Minutes that an idle model stays loaded. None: 30, and always while a workbench is open."""
     kept_free: float | None = None
     """GiB that a load leaves free; None goes by the machine."""
+    pause_at_critical: bool | None = None
+    """Whether a run is parked when memory is critically short, before the kernel ends the engine. None: where
+    the run computes in RAM, on a CPU or a GPU that shares it. A run in a card's own memory would free no RAM,
+    and would lose hours for nothing."""
     env: dict[str, str] = {}
     """Variables that the engine is started with, such as HSA_OVERRIDE_GFX_VERSION."""
 
@@ -72,7 +81,8 @@ def engine_settings() -> EngineSettings:
     try:
         found = msgspec.convert(table, EngineSettings)
     except msgspec.ValidationError as error:
-        raise _wrong(str(error), "Its keys are keep_alive, kept_free and the table env") from error
+        keys = "Its keys are keep_alive, kept_free, pause_at_critical and the table env"
+        raise _wrong(str(error), keys) from error
     for key in ("keep_alive", "kept_free"):
         value = getattr(found, key)
         if isinstance(value, float) and not 0 <= value <= 1e6:

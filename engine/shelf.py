@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from engine import holdings
 from engine.answering import Answering
 from engine.backend import Backend, LoadSpec
 from engine.bus import Bus
@@ -117,6 +118,11 @@ class Shelf:
         return self._models.setdefault(found.id, found)
 
     # --- loading ----------------------------------------------------------------------------
+
+    @property
+    def loading(self) -> bool:
+        """Whether a load is under way."""
+        return bool(self._loads)
 
     async def ready(
         self, ref: str, *, dtype: str = "", quant: Quant | None = None, evict: bool = False
@@ -234,6 +240,7 @@ class Shelf:
 
     def _change(self, model: ModelInfo, error: ErrorInfo | None = None) -> None:
         self._models[model.id] = model
+        holdings.shared.model(model)
         self._bus.publish(ModelChanged(model, error))
 
     # --- room -------------------------------------------------------------------------------

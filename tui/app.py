@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tui import environment  # first: Textual reads the environment while it is imported
 
@@ -17,17 +17,22 @@ from textual.screen import Screen
 from engine.api import EngineError, config_dir
 from tui.actions import Where, keyed
 from tui.bindings import bindings
-from tui.driver import TerminalDriver, end_with_terminal
+from tui.dialling import Dial
+from tui.driver import WATCHED, TerminalDriver, end_with_terminal
 from tui.link import Wire
 from tui.screens.chat import Workbench
 from tui.text import Sanitise, clean_name
 from tui.themes import startup_theme
 
+if TYPE_CHECKING:
+    from engine.api import Line
+    from tui.switching import Places
+
 __all__ = ["QwillApp", "environment", "run"]
 
 
 class QwillApp(App[None]):
-    """The workbench over one engine. `dial` connects to it."""
+    """The workbench over one engine. `dial` connects to it; `host` is what another machine is called."""
 
     TITLE = "Qwill"
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.APP)
@@ -40,9 +45,12 @@ class QwillApp(App[None]):
         *,
         model: str | None = None,
         tour: bool = False,
+        host: str = "",
         driver_class: type[Driver] | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
+        self._dial = dial
+        self._places: Places | None = None
         keyed.choose({})
         keyed.report_all(False)
         theme = startup_theme()
@@ -53,10 +61,26 @@ class QwillApp(App[None]):
         self._refresh_truecolor_filter(self.ansi_theme)
         self.stylesheet.set_variables(self.get_css_variables())
         self._filters.append(Sanitise())
-        self.workbench = Workbench(dial, model=model, tour=tour)
+        self.workbench = Workbench(dial, model=model, tour=tour, host=host)
 
     def get_default_screen(self) -> Screen[None]:
         return self.workbench
+
+    def places(self) -> Places:
+        """The workbenches over the engines of several machines."""
+        if self._places is None:
+            from tui.switching import Places
+
+            self._places = Places(self, self.workbench, self._dial)
+        return self._places
+
+    def opened_places(self) -> Places | None:
+        """The same, where more than one was ever asked for."""
+        return self._places
+
+    def take_workbench(self, workbench: Workbench, dial: Callable[[], Awaitable[Wire]]) -> None:
+        """Another one is the one that is shown."""
+        self.workbench, self._dial = workbench, dial
 
     def on_workbench_opened(self) -> None:
         """The first paint is out and the composer has the focus: keys typed before may come."""
@@ -91,6 +115,7 @@ class QwillApp(App[None]):
         self.set_timer(1.0, _keep_what_is)
         if isinstance(self._driver, TerminalDriver):
             self.set_interval(2.0, self._driver.check)
+            self.set_timer(WATCHED, self._driver.watch)
 
     def action_palette(self) -> None:
         from tui.modals.palette import palette
@@ -101,6 +126,17 @@ class QwillApp(App[None]):
 
         if self.screen is self.workbench:
             self.push_screen(palette(), picked)
+
+    def step_aside(self) -> bool:
+        """Leave the terminal to ssh, which asks what only a person can answer; False where that failed."""
+        from tui.dialling import aside
+
+        if not isinstance(self._dial, Dial):
+            return True
+        trouble = aside(self, self._dial)
+        if trouble:
+            self.workbench.say(trouble, grave=True, for_seconds=12)
+        return not trouble
 
     async def action_leave_app(self) -> None:
         """Leave, and say what goes on without the screen."""
@@ -117,7 +153,9 @@ class QwillApp(App[None]):
         """Ctrl+C in a dialog closes nothing and quits nothing."""
 
     async def on_unmount(self) -> None:
-        await self.workbench.link.close()
+        opened = self._places.workbenches() if self._places is not None else (self.workbench,)
+        for workbench in opened:
+            await workbench.link.close()
 
 
 def _keep_what_is() -> None:
@@ -132,22 +170,18 @@ def run(
     model: str | None = None,
     started: int | None = None,
     tour: bool = False,
+    host: str = "",
+    line: Line | None = None,
 ) -> int:
     """Open the workbench and come back when it is left, with its exit status.
 
     `in_process`: the engine runs in this process. `model`: use this one in a new chat. `started`: the
-    parent of an engine that is starting. `tour`: show the steps to try. A collector that
-    was turned off is on again after the first paint.
+    parent of an engine that is starting. `tour`: show the steps to try. `host`: the engine is there, and
+    `line` is the way that was opened to it. A collector that was turned off is on again after the first
+    paint.
     """
-
-    async def dial() -> Wire:
-        from engine.api import Target, connect
-
-        nonlocal started
-        parent, started = started, None
-        return await connect(Target(in_process=in_process), workbench=True, started=parent)
-
+    dial = Dial(in_process=in_process, started=started, host=host, line=line)
     end_with_terminal()
-    app = QwillApp(dial, model=model, tour=tour, driver_class=TerminalDriver)
-    app.run()
+    app = QwillApp(dial, model=model, tour=tour, host=dial.called, driver_class=TerminalDriver)
+    app.run(mouse=environment.PROFILE.mouse)
     return app.return_code or 0

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from engine.api import EngineError, fault, specs, state_dir, write_atomic
+from tui.places import of_here
 
 MOST = 1_000_000
 """Bytes of a file at most."""
@@ -75,7 +76,7 @@ def read_bytes(
 
 def resolve(typed: str) -> Path:
     """The path that was meant: `~` is the home folder, anything else relative to the present folder."""
-    return Path(os.path.expanduser(typed))
+    return Path(os.path.expanduser(of_here(typed)))
 
 
 def shown_name(path: Path) -> str:

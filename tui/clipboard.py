@@ -25,10 +25,17 @@ Which = Callable[[str], str | None]
 def tool(environ: Mapping[str, str] = os.environ, which: Which = shutil.which) -> tuple[str, ...]:
     """The command that fills this machine's clipboard from its input; empty where there is none.
 
-    Over SSH there is none either: that clipboard would be another machine's than the reader's.
+    Over SSH only tmux is one: it passes the text on to the reader's terminal, and it drops what a program
+    sends there by itself unless `set-clipboard` is `on` (tmux(1)), which it is not at first.
     """
-    if environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"):
-        return ()
+    candidates = [] if environ.get("SSH_CONNECTION") or environ.get("SSH_TTY") else _local(environ)
+    if environ.get("TMUX"):
+        candidates.append(("tmux", "load-buffer", "-w", "-"))
+    return next((command for command in candidates if which(command[0])), ())
+
+
+def _local(environ: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Tools that fill the clipboard of this machine's own screen."""
     candidates: list[tuple[str, ...]] = []
     if environ.get("WAYLAND_DISPLAY"):
         candidates.append(("wl-copy",))
@@ -38,7 +45,7 @@ def tool(environ: Mapping[str, str] = os.environ, which: Which = shutil.which) -
         candidates.append(("pbcopy",))
     if environ.get("WSL_DISTRO_NAME"):
         candidates.append(("clip.exe",))
-    return next((command for command in candidates if which(command[0])), ())
+    return candidates
 
 
 async def by_tool(command: tuple[str, ...], text: str) -> bool:
@@ -59,6 +66,11 @@ async def by_tool(command: tuple[str, ...], text: str) -> bool:
         process.kill()
         return False
     return process.returncode == 0
+
+
+def takes_copies(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the terminal may know OSC 52: the Linux console and GNU screen do not."""
+    return not environ.get("STY") and environ.get("TERM") not in ("linux", "dumb")
 
 
 def fits_terminal(text: str) -> bool:

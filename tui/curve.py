@@ -17,10 +17,30 @@ GROUP = 10
 
 
 class Moment(NamedTuple):
-    """Bytes held at one Unix time."""
+    """Bytes held at one Unix time, and what was done with them."""
 
     at: float
     held: int
+    least: int = 0
+    """The least and the most since the moment before; both 0 where that is not known."""
+    most: int = 0
+    used: int = 0
+    """By everybody, of the same memory."""
+    speed: float = 0.0
+    """Tokens a second, of a reply or of a run."""
+    step: int = 0
+    """Of the run that trained; 0 is none."""
+    loss: float | None = None
+
+    @property
+    def high(self) -> int:
+        """The highest that is known."""
+        return max(self.held, self.most)
+
+    @property
+    def low(self) -> int:
+        """The lowest that is known."""
+        return min(self.held, self.least) if self.most else self.held
 
 
 class Dot(NamedTuple):
@@ -106,8 +126,8 @@ class Curve(msgspec.Struct):
         more = (self.dots[-1].tokens if self.dots else 0) - (known[-1] if known else 0)
         self.dots += [dot._replace(tokens=dot.tokens + more) for dot in other.dots if dot.step > last]
         self.evals += [mark for mark in other.evals if mark.step > end]
-        for mark in other.marks:
-            self.mark(mark)
+        there = {(mark.at, mark.phase) for mark in self.marks}
+        self.marks += [mark for mark in other.marks if (mark.at, mark.phase) not in there]
         self.marks.sort(key=lambda mark: mark.at)
 
     def _add_eval(self, point: runs.StepPoint) -> bool:
@@ -154,9 +174,16 @@ def thin_dots(dots: list[Dot]) -> list[Dot]:
 
 
 def thin(moments: list[Moment]) -> list[Moment]:
-    """Half as many: of each two the higher one."""
+    """Half as many: of each two the higher one, with the least and the most of both."""
     pairs = zip(moments[:-1:2], moments[1:-1:2], strict=False)
-    return [*(max(pair, key=lambda moment: moment.held) for pair in pairs), moments[-1]]
+    return [*(_joined(*pair) for pair in pairs), moments[-1]]
+
+
+def _joined(one: Moment, other: Moment) -> Moment:
+    higher = max(one, other, key=lambda moment: moment.held)
+    if not (one.most or other.most):
+        return higher
+    return higher._replace(least=min(one.low, other.low), most=max(one.high, other.high))
 
 
 def _loss(dot: Dot) -> float:

@@ -18,6 +18,8 @@ class What(enum.Enum):
     TURN = "turn"
     """One message; `id` is the message."""
     MONITOR = "monitor"
+    STRAIN = "strain"
+    """Memory became short, or is not any more."""
     SPEED = "speed"
     NOTICE = "notice"
     GAP = "gap"

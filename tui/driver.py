@@ -12,9 +12,10 @@ import termios
 from collections.abc import Iterable
 from threading import Lock
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import events
+from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers import linux_driver
@@ -22,16 +23,32 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.keys import Keys
 from textual.message import Message
 
-RESTORE = (
-    "\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[<u\x1b[?7h"
-)
-"""Leaves the alternate screen and turns off everything that was turned on."""
+from tui import environment
+from tui.after_death import Watcher
 
+if TYPE_CHECKING:
+    from tui.thin import Thin
+
+MOUSE_OFF = "".join(f"\x1b[?{mode}l" for mode in (1000, 1002, 1003, 1006, 1015, 1016))
+RESTORE = (
+    "\x1b[?2026l\x1b[0m\x1b[<u"  # the keyboard flags of the alternate screen are a stack of its own
+    + MOUSE_OFF
+    + "\x1b[?1004l\x1b[?2004l\x1b[?2048l\x1b[?7h\x1b[?1049l\x1b[?25h"
+)
+"""Turns off everything that was turned on and leaves the alternate screen."""
+WATCHED = 1.0
+"""Seconds after the start at which a watcher begins to wait for our death."""
 
 _ASK_FLAGS = "\x1b[?u"
 """Asks for the flags of the kitty keyboard protocol; terminals without it say nothing."""
 _FLAGS = re.compile(r"\x1b\[\?(\d+)u")
 _REPORTED = "keys_reported"
+FRAME, FRAME_END = "\x1b[?2026h", "\x1b[?2026l"
+"""Between these a terminal that knows them shows nothing."""
+_MOVE = re.compile(r"\x1b\[\d+;\d+H")
+
+
+_WATCHER = Watcher()
 
 
 class KeysReported(Message):
@@ -48,6 +65,10 @@ class _Parser(XTermParser):
         return [events.Key(_REPORTED if int(flags[1]) else Keys.Ignore, sequence)]
 
 
+# Textual 8.2 keeps the painted lines of up to 1,024 widgets that are gone: this method, of a class in all but
+# its decorator, is cached by its instance, and each instance holds the lines of one widget.
+StylesCache.get_inner_outer = classmethod(vars(StylesCache)["get_inner_outer"])  # type: ignore[assignment]
+
 linux_driver.XTermParser = _Parser  # type: ignore[misc]  # the driver's thread makes its parser by this name
 
 
@@ -62,6 +83,36 @@ class TerminalDriver(LinuxDriver):
         self._foreign = 0
         """Bytes still to come that were typed before the terminal was ours."""
         self._passing = Lock()
+        self._thin = _thin() if environment.REMOTE else None
+        self._opened = False
+        """Whether the mark that begins a frame waits for something to be in it."""
+
+    def write(self, data: str) -> None:
+        """Over a network, a frame goes out with only what differs from the screen."""
+        if self._thin is None:
+            super().write(data)
+            return
+        if data == FRAME:
+            self._opened = True
+        elif data == FRAME_END and self._opened:
+            self._opened = False  # nothing was in it
+        elif not _MOVE.match(data):
+            super().write(data)
+        elif data := self._thin.frame(data, self._terminal_size()):
+            super().write(FRAME + data if self._opened else data)
+            self._opened = False
+
+    def forget_screen(self) -> None:
+        """What the terminal shows is not known any more: the next frame is whole."""
+        if self._thin is not None:
+            self._thin.forget()
+
+    def _terminal_size(self) -> tuple[int, int]:
+        try:
+            columns, lines = os.get_terminal_size(self.fileno)
+        except OSError:
+            return 0, 0
+        return columns, lines
 
     def _run_input_thread(self) -> None:
         try:
@@ -91,10 +142,53 @@ class TerminalDriver(LinuxDriver):
         return events.Key("enter", "\r") if message.key == "ctrl+j" else message
 
     def start_application_mode(self) -> None:
+        self.forget_screen()
+        _WATCHER.say(up=True)
         super().start_application_mode()
         if self.input_tty:
             self.write(_ASK_FLAGS)
             self.flush()
+
+    def stop_application_mode(self) -> None:
+        super().stop_application_mode()
+        _WATCHER.say(up=False)
+
+    def watch(self) -> None:
+        """Have the terminal put right if we are killed; not before the first paint."""
+        if self.input_tty:
+            _WATCHER.start(self.fileno, RESTORE)
+
+    # --- the mouse --------------------------------------------------------------------------
+
+    @property
+    def mouse(self) -> bool:
+        """Whether the terminal tells of the mouse; while it does, it selects no text by itself."""
+        return self._mouse
+
+    def use_mouse(self, on: bool) -> None:
+        """Take the mouse, or leave it to the terminal."""
+        if not on:
+            self._disable_mouse_support()
+        self._mouse = on
+        self._enable_mouse_support()
+
+    def _enable_mouse_support(self) -> None:
+        """Over a network only buttons, the wheel and drags: every other move would be a packet."""
+        if not environment.REMOTE:
+            super()._enable_mouse_support()
+        elif self._mouse:
+            self.write("\x1b[?1000h\x1b[?1002h\x1b[?1006h")
+
+    def _enable_mouse_pixels(self) -> None:
+        """Not over a network: it tells of moves within a cell."""
+        if not environment.REMOTE:
+            super()._enable_mouse_pixels()
+
+    def _disable_mouse_support(self) -> None:
+        if self._mouse:
+            self.write(MOUSE_OFF)
+
+    # --- its end ----------------------------------------------------------------------------
 
     def let_in(self) -> None:
         """There is a place for keys now: pass on those that waited, in order."""
@@ -118,10 +212,30 @@ def end_with_terminal() -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    if number != signal.SIGHUP and sys.__stderr__ is not None and sys.__stderr__.isatty():
-        os.write(sys.__stderr__.fileno(), RESTORE.encode())
-        _cooked()
+    if _WATCHER.up:
+        _put_right()
     os._exit(128 + number)
+
+
+def _put_right() -> None:
+    """Give the terminal its modes back. One that is gone, or takes nothing any more, holds nobody up."""
+    try:
+        terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return
+    try:
+        os.write(terminal, RESTORE.encode())
+    except OSError:
+        return
+    _cooked()
+    _WATCHER.say(up=False)
+
+
+def _thin() -> Thin:
+    """Imported only where it is used: a local terminal gets its frames as they are."""
+    from tui.thin import Thin
+
+    return Thin()
 
 
 def _waiting(terminal: int) -> int:

@@ -71,7 +71,9 @@ def quants(model: specs.ModelInfo | None, rules: Rules) -> tuple[specs.Quant, ..
     """The forms that a load can pack the weights into; empty is none of them. A single one: no choice."""
     if model is not None and (model.runs_on != "torch" or model.source == "demo"):
         return ("",)
-    return PACKED_GPU if rules.facts is not None and rules.facts.pool in ("VRAM", "GTT") else PACKED_CPU
+    facts = rules.facts
+    packs = facts is not None and (facts.pool in ("VRAM", "GTT") or facts.packs_on_gpu)
+    return PACKED_GPU if packs else PACKED_CPU
 
 
 def of_model(model: specs.ModelInfo, engine: EngineState, rules: Rules, choice: Choice) -> Estimate | None:

@@ -128,3 +128,42 @@ def _scaled(value: float, over: Range, count: int) -> int:
         return count // 2
     share = min(1.0, max(0.0, (value - low) / (high - low)))
     return min(count - 1, int(share * count))
+
+
+def needles(columns: Sequence[tuple[float, float] | None], height: int, top: float) -> list[list[int]]:
+    """Braille bits of an area, one column of cells each: full up to the least, a needle up to the most.
+
+    So that what was held all the time and what was held for a moment are told apart without colour.
+    """
+    levels = max(0, height) * 4
+    cells = [[0] * len(columns) for _ in range(max(0, height))]
+    for at, column in enumerate(columns):
+        if column is None or top <= 0 or not levels:
+            continue
+        least, most = (min(levels, max(0, round(value / top * levels))) for value in column)
+        for level in range(max(most, 1)):
+            line = levels - 1 - level
+            both = level < max(least, 1)
+            cells[line // 4][at] |= _DOTS[0][line % 4] | (_DOTS[1][line % 4] if both else 0)
+    return cells
+
+
+def dotted(cells: Sequence[Sequence[int]]) -> list[str]:
+    """Rows of braille bits as text; what is empty is a space, which takes a third of the bytes."""
+    return ["".join(chr(0x2800 + cell) if cell else " " for cell in row) for row in cells]
+
+
+def stacked(parts: Sequence[tuple[str, float]], width: int, free: str = " ") -> str:
+    """Shares of a whole side by side, each with its own glyph; what is left of the width is `free`.
+
+    A part of anything has at least one cell, as long as there is room.
+    """
+    row = ""
+    done = 0.0
+    for glyph, share in parts:
+        if share <= 0:
+            continue
+        done += share
+        cells = max(1, round(min(1.0, done) * width) - len(row))
+        row += glyph * min(cells, max(0, width - len(row)))
+    return row + free * max(0, width - len(row))

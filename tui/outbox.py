@@ -27,6 +27,8 @@ class Letters(msgspec.Struct, frozen=True):
     model: str
     written: float
     """Unix time in seconds."""
+    host: str = ""
+    """The place that they were written for; empty is this machine."""
 
     @property
     def fresh(self) -> bool:
@@ -37,8 +39,11 @@ class Letters(msgspec.Struct, frozen=True):
 class Outbox:
     """One screen's file. It is named after the process, so that the next screen knows whose owner is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "") -> None:
+        """`host`: what the machine of the engine is called; empty is this one."""
         self._kept = False
+        self._host = host
+        self._name = f"{os.getpid()}.{host.encode().hex()[:60]}.json" if host else f"{os.getpid()}.json"
 
     def keep(self, state: State) -> None:
         """Bring the file in line with what is on its way; a chat that is not saved leaves nothing here."""
@@ -47,19 +52,22 @@ class Outbox:
             return
         with suppress(OSError, EngineError):  # a full disk: it is still on its way, and on the screen
             if pending:
-                letters = Letters(pending, state.blank, state.blank_model, time.time())
-                write_atomic(_folder() / f"{os.getpid()}.json", msgspec.json.encode(letters))
+                letters = Letters(pending, state.blank, state.blank_model, time.time(), self._host)
+                write_atomic(_folder() / self._name, msgspec.json.encode(letters))
             else:
-                (_folder() / f"{os.getpid()}.json").unlink(missing_ok=True)
+                (_folder() / self._name).unlink(missing_ok=True)
             self._kept = bool(pending)
 
     def left_behind(self) -> list[Letters]:
-        """What screens that died had on its way. Each is given once."""
+        """What screens that died had on its way to this place. Each is given once."""
         found = []
         with suppress(OSError, EngineError):
             for path in _orphans():
                 with suppress(msgspec.MsgspecError):
-                    found.append(msgspec.json.decode(path.read_bytes(), type=Letters))
+                    letters = msgspec.json.decode(path.read_bytes(), type=Letters)
+                    if letters.host != self._host:
+                        continue
+                    found.append(letters)
                 path.unlink()
         return sorted(found, key=lambda letters: letters.written)
 
@@ -83,7 +91,8 @@ def _folder() -> Path:
 def _orphans() -> Iterator[Path]:
     """The files of processes that are gone, and of one that had this one's number before."""
     for path in _folder().glob("*.json"):
-        if path.stem.isdecimal() and (int(path.stem) == os.getpid() or not _alive(int(path.stem))):
+        owner = path.name.partition(".")[0]
+        if owner.isdecimal() and (int(owner) == os.getpid() or not _alive(int(owner))):
             yield path
 
 

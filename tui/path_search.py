@@ -57,7 +57,7 @@ def _best(folder: str, start: str) -> list[os.DirEntry[str]]:
             for entry in entries:
                 name = entry.name
                 shown = start.startswith(".") or not name.startswith(".")
-                if shown and name.lower().startswith(lower) and _sayable(name):
+                if shown and name.lower().startswith(lower) and sayable(name):
                     yield name.lower(), name, entry
 
     try:
@@ -78,7 +78,7 @@ def _below(wanted: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     left -= 1
                     if left < 0 or time.monotonic() > until:
                         return
-                    if entry.name.startswith(".") or not _sayable(entry.name):
+                    if entry.name.startswith(".") or not sayable(entry.name):
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         if entry.name not in SKIPPED:
@@ -98,6 +98,6 @@ def _found(text: str, entry: os.DirEntry[str]) -> Found:
         return Found(text, False, "cannot be read")
 
 
-def _sayable(name: str) -> bool:
+def sayable(name: str) -> bool:
     """Whether the name can be shown and typed as it is."""
     return clean_name(name) == name and name.isprintable() and '"' not in name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.api import EngineError, config_dir
+from tui.places import of_here
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -24,6 +25,7 @@ def data_folder(name: str) -> Path:
 
 def whole_path(typed: str) -> Path:
     """A path as a person typed it, from the root on; `~` of somebody who is not known here stays a name."""
+    typed = of_here(typed)
     try:
         return Path(typed).expanduser().absolute()
     except RuntimeError:

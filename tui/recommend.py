@@ -13,7 +13,8 @@ def advice(engine: EngineState) -> tuple[str, str]:
     usable = [model for model in engine.models.values() if model.support != "unsupported"]
     if engine.monitor is None or [model.id for model in usable] != ["demo"]:
         return "", ""
-    engine.bandwidth = engine.bandwidth or memory_bandwidth()
+    if not engine.host:  # what can be measured here is this machine's
+        engine.bandwidth = engine.bandwidth or memory_bandwidth()
     rules = rules_of(engine)
     entries = [entry for entry in read_catalogue() if entry.maker == "Qwen" and not entry.gated]
     picks = what_fits(entries, rules.facts, use="chat", reserve=rules.reserve, correction=rules.correction)

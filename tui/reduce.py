@@ -5,9 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from engine.api import ErrorInfo, events, specs
+from tui.curve import Moment
 from tui.dirty import Dirty, What
+from tui.memory_points import moment_of
 from tui.reduce_runs import apply_run, take_adapters, take_runs
 from tui.state import EngineState, Page, Turn
+
+SHORT = "memory_short"
+"""Code of a notice that says in words what the samples tell, too (engine.runs.relief)."""
 
 
 def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0) -> set[Dirty]:
@@ -24,9 +29,8 @@ def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0
     state.chats = unsaved | {chat.id: chat for chat in snapshot.chats}
     state.phases.clear()
     state.downloads = {download.id: download for download in snapshot.downloads}
-    if snapshot.monitor is not None:
-        _sample(state, snapshot.monitor)
-    dirty = {Dirty(What.ENGINE), Dirty(What.MODELS), Dirty(What.CHATS), Dirty(What.MONITOR)}
+    told = _sample(state, snapshot.monitor) if snapshot.monitor is not None else set()
+    dirty = told | {Dirty(What.ENGINE), Dirty(What.MODELS), Dirty(What.CHATS), Dirty(What.MONITOR)}
     for message in snapshot.live:
         state.turns[message.id] = merge(state.turns.get(message.id), message, now)
         dirty.add(Dirty(What.TURN, message.id))
@@ -71,8 +75,13 @@ def take_older(
 
 
 def merge(shown: Turn | None, message: specs.Message, now: float) -> Turn:
-    """The message as told, but never less text than is on the screen already."""
+    """The message as told, but never less text than is on the screen already.
+
+    A page that was asked for may be folded in after the news that came behind it: what is done stays done.
+    """
     turn = Turn.of(message, now)
+    if shown is not None and turn.live and not shown.live and shown.finish != "interrupted":
+        return shown
     if shown is not None and (turn.live or turn.finish == "interrupted"):
         if shown.text.startswith(turn.text):
             turn.text = shown.text
@@ -124,8 +133,7 @@ def apply(state: EngineState, body: events.Body, now: float = 0.0) -> set[Dirty]
             state.chats.pop(body.chat, None)
             return {Dirty(What.CHATS), Dirty(What.PATH, body.chat)}
         case events.Sampled():
-            _sample(state, body.sample)
-            return {Dirty(What.MONITOR)}
+            return _sample(state, body.sample)
         case events.EngineChanged():
             state.info = body.engine
             return {Dirty(What.ENGINE)}
@@ -139,14 +147,26 @@ def apply(state: EngineState, body: events.Body, now: float = 0.0) -> set[Dirty]
             state.downloads.pop(body.download, None)
             return {Dirty(What.DOWNLOADS, body.download)}
         case events.Notice():
-            return _note(state, body.info)
+            return set() if body.info.code == SHORT else _note(state, body.info)
     return apply_run(state, body)
 
 
-def _sample(state: EngineState, sample: specs.MonitorSample) -> None:
+def _sample(state: EngineState, sample: specs.MonitorSample) -> set[Dirty]:
+    before = state.monitor.strain.level if state.monitor is not None else "calm"
     state.monitor = sample
     if sample.at:
-        state.remember_memory(sample.at, sample.engine_rss)
+        state.remember_memory(_moment(state, sample))
+    changed = before != sample.strain.level
+    return {Dirty(What.MONITOR), Dirty(What.STRAIN)} if changed else {Dirty(What.MONITOR)}
+
+
+def _moment(state: EngineState, sample: specs.MonitorSample) -> Moment:
+    """With the step and the speed of what is computed meanwhile, if anything is."""
+    run = state.active_run()
+    if run is not None and run.state == "running":
+        return moment_of(sample, run.tokens_per_s, run.step, run.loss)
+    replying = any(turn.live for turn in state.turns.values())
+    return moment_of(sample, state.speeds[-1] if replying and state.speeds else 0.0)
 
 
 def _grow(state: EngineState, delta: events.TextDelta, now: float) -> set[Dirty]:

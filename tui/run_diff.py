@@ -84,7 +84,7 @@ def sentence(before: runs.RunInfo, after: runs.RunInfo) -> str:
     ]
     effects = [words for words in (_effect(before, after),) if words] or ["nothing measured yet"]
     if before.started and after.started and before.ended and after.ended:
-        longer = (after.ended - after.started) - (before.ended - before.started)
+        longer = after.took - before.took
         if abs(longer) >= 1:
             effects.append(f"{_sign(longer)}{seconds(abs(longer))}")
     return f"{', '.join(causes) or 'same settings'} → {', '.join(effects)}"

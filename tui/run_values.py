@@ -32,7 +32,8 @@ ALIASES = {
 
 
 def _time(run: runs.RunInfo) -> Value:
-    return (run.ended or time.time()) - run.started if run.started else None
+    # Somebody may have set the clock back meanwhile.
+    return max(0.0, (run.ended or time.time()) - run.started) if run.started else None
 
 
 METRICS: dict[str, Callable[[runs.RunInfo], Value]] = {

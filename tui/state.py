@@ -111,6 +111,8 @@ class Pending(msgspec.Struct):
 class EngineState(msgspec.Struct):
     """One engine as this screen knows it."""
 
+    host: str = ""
+    """The machine that it runs on, as it is called here; empty is this one."""
     link: LinkState = "connecting"
     trouble: str = ""
     """While lost: what happened, in one plain sentence or two."""
@@ -128,7 +130,7 @@ class EngineState(msgspec.Struct):
     speeds: deque[float] = msgspec.field(default_factory=lambda: deque(maxlen=HISTORY))
     """Tokens per second of the newest reply."""
     memory: list[Moment] = msgspec.field(default_factory=list)
-    """Resident bytes of the engine over time, oldest first."""
+    """What the engine held over time, oldest first, of the memory that models are computed in."""
     runs: dict[str, training.RunInfo] = msgspec.field(default_factory=dict)
     curves: dict[str, Curve] = msgspec.field(default_factory=dict)
     """By run; those that moved or were looked at since the start."""
@@ -181,9 +183,9 @@ class EngineState(msgspec.Struct):
         run = self.runs.get(adapter)
         return run.name if run is not None else adapter.rpartition("/")[2]
 
-    def remember_memory(self, at: float, held: int) -> None:
+    def remember_memory(self, moment: Moment) -> None:
         """One more point of the engine's memory."""
-        self.memory.append(Moment(at, held))
+        self.memory.append(moment)
         if len(self.memory) > 2 * MEMORY_POINTS:
             self.memory = thin(self.memory)
 

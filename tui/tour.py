@@ -167,13 +167,14 @@ STEPS: tuple[Step, ...] = (
         (
             Stage(
                 "The right pane tells what Qwill holds, what others hold, and what is free. "
-                "{show_memory} closes and opens it.",
+                "{show_memory} shows all of it, and how it came about.",
                 lambda signs: signs.done.get("show_memory", 0) >= 1,
             ),
             Stage(
-                "{show_memory} once more. In another terminal, `qwill monitor` says the same, and where each "
-                "number comes from.",
-                lambda signs: signs.done.get("show_memory", 0) >= 2,
+                "{leave_layer} comes back here. In another terminal, `qwill monitor` says the same.",
+                lambda signs: signs.done.get("memory_left", 0) >= 1,
+                "Tour: {memory_cross_left} reads the curve, {memory_sources} says where each number comes "
+                "from, {leave_layer} goes back.",
             ),
         ),
     ),

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from engine.api import ErrorInfo, runs
+from engine.api import EngineError, ErrorInfo, runs
+from tui import places
 from tui.train_fields import NUMBERS, TARGETS, Number
 
 SHIPPED, MARKED, HUB = "shipped:", "marked:", "hub:"
@@ -32,32 +33,37 @@ _KEYS = {"quant": "method", "columns": "data", "device": "model", "dtype": "mode
 """The field that a key of run.toml without one of its own belongs to."""
 
 
-def texts(spec: runs.TrainSpec) -> dict[str, str]:
+def texts(spec: runs.TrainSpec, host: str = "") -> dict[str, str]:
     """What the text fields say for a spec; empty stands for what is chosen by itself."""
     said = {field: _shown(number, getattr(spec, field)) for field, number in NUMBERS.items()}
     return said | {
-        "data": spec.data,
+        "data": places.typed(spec.data, host),
         "name": spec.name,
         "pattern": "" if spec.targets in TARGETS else spec.targets,
-        "eval_data": spec.eval_data,
+        "eval_data": places.typed(spec.eval_data, host),
         "samples": SAMPLES_BY.join(spec.samples),
         "tags": ", ".join(spec.tags),
     }
 
 
-def read(spec: runs.TrainSpec, said: Mapping[str, str]) -> tuple[runs.TrainSpec, dict[str, str]]:
-    """The spec with what the fields say, and by field what is wrong with it, in one sentence each."""
+def read(
+    spec: runs.TrainSpec, said: Mapping[str, str], host: str = ""
+) -> tuple[runs.TrainSpec, dict[str, str]]:
+    """The spec with what the fields say, and by field what is wrong with it, in one sentence each.
+
+    Where the engine is on a `host`, a file of this side reads `here:PATH` until it was sent.
+    """
+    faults: dict[str, str] = {}
     values: dict[str, Any] = {
         "name": said["name"].strip(),
-        "data": whole(said["data"]),
-        "eval_data": whole(said["eval_data"]),
+        "data": _sided("data", said, host, faults),
+        "eval_data": _sided("eval_data", said, host, faults),
         "tags": tuple(dict.fromkeys(filter(None, (each.strip() for each in said["tags"].split(","))))),
         "samples": tuple(filter(None, (each.strip() for each in said["samples"].split(SAMPLES_BY.strip())))),
     }
     if said["pattern"].strip():
         values["targets"] = said["pattern"].strip()
-    faults: dict[str, str] = {}
-    if not values["data"]:
+    if not values["data"] and "data" not in faults:
         faults["data"] = "Choose a dataset: Ctrl+L lists them, Ctrl+N writes one, or type the path of a file."
     for field, number in NUMBERS.items():
         value = _value(number, said[field])
@@ -102,6 +108,23 @@ def whole(data: str) -> str:
         return str(Path(data).expanduser().absolute())
     except RuntimeError:  # ~ of somebody who is not known here
         return data
+
+
+def _sided(field: str, said: Mapping[str, str], host: str, faults: dict[str, str]) -> str:
+    """The data of a field with its side; where it names none of both, `faults` says so."""
+    data = said[field].strip()
+    if not host or not data or data.startswith(PREFIXES):
+        return whole(data)
+    named = places.parse(data, host)
+    path = whole(named.path)
+    try:
+        place = places.settle(data, host, exists=not named.side and Path(path).is_file())
+    except EngineError as error:
+        faults[field] = error.info.sentence()
+        return ""
+    except OSError:  # a name that no file can have
+        place = places.Place("here", data)
+    return f"{places.HERE}:{path}" if place.side == "here" else place.path
 
 
 def _shown(number: Number, value: float) -> str:

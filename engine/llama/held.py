@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import psutil
 from msgspec.structs import replace
 
 from engine.llama.process import LlamaProcess, Progress
@@ -16,6 +15,7 @@ from engine.models import footprint
 from engine.models.gguf import template_of
 from engine.models.gguf_header import GgufHeader, read_header
 from engine.models.headers import Broken
+from engine.monitor.available import available_ram
 from engine.protocol.errors import fault
 from engine.protocol.specs import ModelInfo
 
@@ -93,7 +93,7 @@ class Held:
         return process
 
     def _first_context(self) -> int:
-        free = psutil.virtual_memory().available - self._model.bytes_on_disk - self._kept
+        free = available_ram() - self._model.bytes_on_disk - self._kept
         budget = min(CACHE_BYTES, int(max(0, free) * CACHE_SHARE))
         return self._bounded(min(MOST, max(LEAST, budget // self._token_bytes())))
 
@@ -101,7 +101,7 @@ class Held:
         """Twice what there is, or what is needed; what there is where memory is short."""
         now = self._process.context
         wanted = self._bounded(max(2 * now, tokens + STEP))
-        free = psutil.virtual_memory().available - self._kept
+        free = available_ram() - self._kept
         return wanted if (wanted - now) * self._token_bytes() <= free else now
 
     def _bounded(self, tokens: int) -> int:

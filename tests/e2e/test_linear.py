@@ -151,7 +151,7 @@ async def test_the_slash_commands_of_the_workbench_work_without_a_screen(tmp_pat
         f"The chat is in {tmp_path}/kept.md.",
         "There is no thought.",
         "demo: 8 tokens, ",
-        "The engine holds ",
+        "Held by: model ",
         "loaded, answers here",
         "No adapter fits demo yet.",
         "/fork needs the workbench: run `qwill`.",

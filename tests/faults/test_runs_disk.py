@@ -139,7 +139,9 @@ def test_a_disk_that_is_full_at_any_write_holds_the_run_up_and_no_more(
         counter = FullAt(patch, 0)
         runs.train(tmp_path / "count", **SPEC)
     writes = counter.calls
-    for n in range(1, writes + 1, 1 if full else max(1, writes // 4)):
+    refused = range(1, writes + 1, 1 if full else max(1, writes // 4))
+    print(f"{len(refused)} of {writes} writes are refused in turn")
+    for n in refused:
         run = tmp_path / str(n)
         with monkeypatch.context() as patch:
             disk = FullAt(patch, n)

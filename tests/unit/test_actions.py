@@ -24,6 +24,7 @@ from tui.screens.inspector import Inspector
 from tui.screens.layer import Layer
 from tui.screens.marked import Marked
 from tui.screens.mask import Mask
+from tui.screens.memory import Memory
 from tui.screens.model_page import ModelPage
 from tui.screens.models import Models
 from tui.screens.pairs import Pairs
@@ -56,6 +57,7 @@ PLACES: dict[Where, type[DOMNode]] = {
     Where.MASK: Mask,
     Where.PAIRS: Pairs,
     Where.RACE: RaceTable,
+    Where.MEMORY: Memory,
 }
 
 

@@ -59,7 +59,7 @@ def test_an_unknown_command_is_told_apart_from_a_message() -> None:
 
 
 def test_a_beginning_is_completed(engine: EngineState) -> None:
-    assert [each.text for each in complete("/mo", engine)] == ["/model", "/models"]
+    assert [each.text for each in complete("/mod", engine)] == ["/model", "/models"]
     assert {each.text for each in complete("/", engine)} >= {"/new", "/help", "/answer", "/bye"}
     assert complete("hello", engine) == []
     assert complete("/mo\nre", engine) == []

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.api import data_dir, specs, store_path
+from engine.api import config_dir, data_dir, specs, store_path
 from engine.installed import torch_build
-from tui.cli.doctor import devices, packages, places, terminal
+from tui.cli.doctor import devices, packages, places, screen, terminal
 from tui.cli.main import DONE, FAILED, main
 
 FLOORS = {floor.name: floor for floor in packages.FLOORS}
@@ -94,7 +94,26 @@ def test_the_terminal_is_told_by_its_environment() -> None:
     assert terminal.colours({"TERM": "dumb"}).level == "problem"
     assert terminal.between({}) == []
     around = terminal.between({"TMUX": "/tmp/tmux,1,0", "SSH_TTY": "/dev/pts/1"})
-    assert [finding.level for finding in around] == ["note", "ok"]
+    assert [finding.level for finding in around] == ["note"]
+
+
+def test_the_screen_is_told_with_what_decided_how_it_is_painted() -> None:
+    far = screen.check_screen({"SSH_TTY": "/dev/pts/1"})
+    assert "over a network (SSH_TTY is set)" in far[0].what
+    inside = screen.check_screen({"TMUX": "/tmp/tmux,1,0"})
+    assert inside[0].level == "note"
+    assert "--remote" in inside[0].do
+    (config_dir() / "settings.toml").write_text('[screen]\nremote = "sometimes"\n')
+    assert screen.check_screen({})[0].level == "problem"
+
+
+def test_where_copied_text_goes_is_told() -> None:
+    assert "never says" in screen.copied({}).what
+    assert screen.copied({"STY": "1"}).level == "note"
+    assert "by xclip" in screen.copied({"DISPLAY": ":0"}, which=lambda name: name).what
+    inside = {"TMUX": "x", "SSH_TTY": "/dev/pts/1"}
+    assert "tmux's own buffer" in screen.copied(inside, which=lambda name: name, setting="off").what
+    assert screen.copied(inside, which=lambda name: name, setting="external").level == "ok"
 
 
 def test_the_keyboard_protocol_is_told_by_the_answer() -> None:

@@ -157,6 +157,14 @@ def test_reading_a_chat_again_never_takes_shown_text_away(state: EngineState) ->
     assert state.turns["r"].text == "four it"
 
 
+def test_a_page_that_is_older_than_the_end_of_a_reply_does_not_take_it_back(state: EngineState) -> None:
+    done = message("r", parent="q", text="It is 841.", finish="stop", state="done")
+    apply(state, events.ReplyDone(message=done))
+    page = (message("q", "user"), message("r", parent="q", text="It is", state="answering"))
+    take_page(state, state.chats["c"], page, more=False, now=0.0)
+    assert (state.turns["r"].state, state.turns["r"].text) == ("done", "It is 841.")
+
+
 def test_a_fresh_snapshot_has_open_chats_read_again(state: EngineState) -> None:
     dirty = from_snapshot(state, snapshot())
     assert Dirty(What.GAP, "c") in dirty

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from engine.api import runs
 from tests.support.fake_runs import marks, points, run_info
-from tui.curve import Curve, Moment
+from tui.curve import Curve
 from tui.glyphs import chart, place
 from tui.state import EngineState
 from tui.widgets.run_lines import (
     EVAL,
-    by_column,
     loss_chart,
     loss_range,
     memory_peak,
@@ -91,11 +90,6 @@ def test_phases_are_named_where_there_is_room_and_once() -> None:
     assert row.count("╵") >= 5
     assert "train" in row
     assert phase_marks(marks(60, 0.0), 0, (0.0, 16.0)) == ""
-
-
-def test_memory_columns_hold_the_highest_and_go_on_through_gaps() -> None:
-    moments = [Moment(0.0, 5), Moment(0.5, 9), Moment(9.0, 7)]
-    assert by_column(moments, 10, (0.0, 10.0)) == [9] * 9 + [7]
 
 
 def test_the_peak_belongs_to_the_phase_that_reached_it() -> None:

@@ -43,6 +43,12 @@ def test_the_engines_table_is_read_and_read_again_when_it_changes() -> None:
     assert read_table("other") == {"key": 1}
 
 
+@pytest.mark.parametrize(("line", "wanted"), [("", None), ("true", True), ("false", False)])
+def test_whether_a_run_is_parked_before_memory_runs_out(line: str, wanted: bool | None) -> None:
+    write(f"[engine]\npause_at_critical = {line}\n" if line else "[engine]\n")
+    assert engine_settings().pause_at_critical is wanted
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -50,6 +56,7 @@ def test_the_engines_table_is_read_and_read_again_when_it_changes() -> None:
         ("engine = 3", "no table"),
         ("[engine]\nkeep_alive = -1", "keep_alive"),
         ("[engine]\nkept_free = nan", "kept_free"),
+        ("[engine]\npause_at_critical = 1", "pause_at_critical"),
         ('[engine]\nkeep_alive = "often"', "keep_alive"),
         ("[engine]\nkeep_alife = 3", "keep_alife"),
         ('[engine.env]\n"A B" = "1"', "cannot be one"),

@@ -13,8 +13,10 @@ from tui.actions import (
     inspecting,
     keeping,
     layers,
+    memory,
     models,
     params,
+    places,
     prompts,
     racing,
     reading,
@@ -40,6 +42,7 @@ ACTIONS: tuple[Action, ...] = (
     *prompts.ACTIONS,
     *training.ACTIONS,
     *adapters.ACTIONS,
+    *memory.ACTIONS,
     *screen.ACTIONS,
     *tour.ACTIONS,
     *reading.ACTIONS,
@@ -55,6 +58,7 @@ ACTIONS: tuple[Action, ...] = (
     *running.ACTIONS,
     *train_form.ACTIONS,
     *racing.ACTIONS,
+    *places.ACTIONS,
 )
 BY_ID = {action.id: action for action in ACTIONS}
 BY_SLASH = {action.slash: action for action in ACTIONS if action.slash}

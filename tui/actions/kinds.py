@@ -31,6 +31,7 @@ class Where(enum.Enum):
     MASK = "In the mask preview"
     PAIRS = "In questions and answers"
     RACE = "In a race's table"
+    MEMORY = "In memory"
 
 
 class Moment(enum.Enum):
@@ -49,6 +50,7 @@ class Moment(enum.Enum):
     MASK = "mask"
     PAIRS = "pairs"
     RUNS = "runs"
+    MEMORY = "show_memory"
     BROWSER = "show_models"
     CATALOGUE = "catalogue"
     SERVERS = "servers"

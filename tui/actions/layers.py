@@ -14,7 +14,7 @@ ACTIONS: tuple[Action, ...] = (
         ("escape",),
         hint="back",
         moments=(
-            *(Moment.TRAIN, Moment.RUNS, Moment.BROWSER, Moment.FILTERING),
+            *(Moment.TRAIN, Moment.RUNS, Moment.BROWSER, Moment.FILTERING, Moment.MEMORY),
             *(Moment.MARKED, Moment.COMPARE, Moment.INSPECTOR),
             *(Moment.DATA, Moment.MASK, Moment.PAIRS),
             *(Moment.CATALOGUE, Moment.SERVERS, Moment.SERVED, Moment.HUB, Moment.MODEL_PAGE),
@@ -64,6 +64,15 @@ ACTIONS: tuple[Action, ...] = (
         "Training",
         Where.LAYER,
         ("f4",),
+        palette=False,
+    ),
+    Action(
+        "layer_memory",
+        "Memory",
+        "Goes to memory, and back from there.",
+        "Screen",
+        Where.LAYER,
+        ("f5",),
         palette=False,
     ),
     Action(

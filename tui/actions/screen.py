@@ -6,16 +6,6 @@ from tui.actions.kinds import ALL, SIDE, Action, Moment, Where
 
 ACTIONS: tuple[Action, ...] = (
     Action(
-        "show_memory",
-        "Speed and memory",
-        "Opens or closes the pane with speed, context and memory.",
-        "Screen",
-        keys=("f5",),
-        slash="memory",
-        hint="memory",
-        moments=(Moment.COMPOSER,),
-    ),
-    Action(
         "next_pane",
         "Next pane",
         "Moves to the next pane: composer, transcript, chats and models.",
@@ -82,6 +72,21 @@ ACTIONS: tuple[Action, ...] = (
         "Screen",
         slash="theme",
         takes="[NAME]",
+    ),
+    Action(
+        "mouse",
+        "Mouse on, off",
+        "Leaves the mouse to the terminal, to select text with, or takes it back.",
+        "Screen",
+        slash="mouse",
+        takes="[on|off]",
+    ),
+    Action(
+        "redraw",
+        "Draw the screen anew",
+        "Paints everything again, after something else has written into the terminal.",
+        "Screen",
+        slash="redraw",
     ),
     Action(
         "keymap",

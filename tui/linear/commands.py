@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tui.actions import ACTIONS, BY_SLASH, Action
-from tui.format import gib, size
 from tui.linear import chat_commands, keep_commands, model_commands, reply_commands, setting_commands
 from tui.linear.link import Link
 from tui.linear.talk import Talk
@@ -73,15 +72,9 @@ async def _memory(talk: Talk, argument: str) -> None:
     if sample is None:
         talk.paper.say("Nothing was measured yet.")
         return
-    used = sample.ram_total - sample.ram_available
-    said = [
-        f"The engine holds {size(sample.engine_rss)}.",
-        f"Memory: {gib(used)} of {gib(sample.ram_total)} G in use, {gib(sample.swap_used)} G swapped.",
-    ]
-    for gpu in sample.gpus:
-        if gpu.vram_total:
-            said.append(f"{gpu.name}: {gib(gpu.vram_used or 0)} of {gib(gpu.vram_total)} G in use.")
-    talk.paper.show("\n".join(said))
+    from tui.memory_words import memory_sentences
+
+    talk.paper.show("\n".join(memory_sentences(sample)))
 
 
 HANDLERS: dict[str, Handler] = {

@@ -8,8 +8,9 @@ import os
 import sys
 import time
 
-from engine.api import Client, ErrorInfo, Target, connect
+from engine.api import Client, ErrorInfo, connect
 from tui import slash
+from tui.cli.attached import target
 from tui.cli.chat_input import attachments, bring_images
 from tui.cli.chat_start import begin
 from tui.cli.options import held
@@ -35,7 +36,7 @@ async def _run(args: argparse.Namespace) -> int:
     told: set[asyncio.Task[None]] = set()
 
     async def dial() -> Client:
-        return await connect(Target(in_process=args.in_process), workbench=False)
+        return await connect(target(args), workbench=False)
 
     def on_lost(info: ErrorInfo) -> None:
         told.add(asyncio.ensure_future(reader.aside(lambda: paper.say(words.lost(info)))))

@@ -76,6 +76,13 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.DIALOG)
 
+    def here(self) -> str:
+        """` · here:` behind the title where the engine is elsewhere: the path is one of this side."""
+        from tui.app import QwillApp  # the app has the dialogs, not the other way round
+
+        away = isinstance(self.app, QwillApp) and self.app.workbench.state.engine.host
+        return " · here:" if away else ""
+
     def action_close(self) -> None:
         self.dismiss(None)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -14,6 +15,7 @@ from engine.api import runs
 from tui.modals.folder import FolderSuggester
 from tui.modals.form_and_path import FormAndPath
 from tui.paths import whole_path
+from tui.places import HERE, label, parse
 from tui.text import clean
 from tui.widgets.lines import line, name
 
@@ -37,14 +39,19 @@ class AdapterExport:
     gguf: str
     path: str
     """Absolute; empty where nothing is written."""
+    bring: bool = False
+    """Whether it is brought from the engine's machine to this one."""
 
 
 class ExportAdapterDialog(FormAndPath[AdapterExport]):
     """Offers the adapter's name with the form's ending."""
 
-    def __init__(self, adapter: runs.AdapterInfo) -> None:
+    def __init__(self, adapter: runs.AdapterInfo, host: str = "", paths: Suggester | None = None) -> None:
+        """`host`: where the engine is, if not here; `paths` then completes on either side."""
         super().__init__()
         self._adapter = adapter
+        self._host = host
+        self._paths = paths
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="panel") as panel:
@@ -53,20 +60,29 @@ class ExportAdapterDialog(FormAndPath[AdapterExport]):
             rows = [line((title, "bold"), (f"  {about}", "$thought")) for _, _, title, _, about in FORMS]
             yield OptionList(*(Option(row) for row in rows), markup=False)
             yield Static("\nTo", classes="quiet", markup=False)
-            yield Input(suggester=FolderSuggester())
-            yield Static(
-                f"Without a folder it goes to {clean(str(Path.cwd()))}. It is compared with the live model.",
-                classes="quiet",
-                markup=False,
-            )
+            yield Input(suggester=self._paths or FolderSuggester())
+            yield Static(self._about(), classes="quiet", markup=False)
+
+    def _about(self) -> str:
+        checked = "It is compared with the live model."
+        if not self._host:
+            return f"Without a folder it goes to {clean(str(Path.cwd()))}. {checked}"
+        there = clean(label(self._host))
+        return f"here: is {clean(str(Path.cwd()))} on this machine; {there}:/PATH leaves it there. {checked}"
+
+    def here(self) -> str:
+        return ""  # the path itself says it
 
     def offer(self) -> str:
         ending = FORMS[self.at][3]
         stem = self._adapter.name.replace("/", "-")
-        return f"{stem}{ending}" if ending else ""
+        side = f"{HERE}:" if self._host else ""
+        return f"{side}{stem}{ending}" if ending else ""
 
     def action_accept(self) -> None:
         form, gguf, _, ending, _ = FORMS[self.at]
         typed = self.query_one(Input).value.strip()
         if typed or not ending:
-            self.dismiss(AdapterExport(form, gguf, str(whole_path(typed)) if typed else ""))
+            place = parse(typed, self._host)
+            path = place.path if place.side == "there" else str(whole_path(place.path)) if typed else ""
+            self.dismiss(AdapterExport(form, gguf, path, bool(self._host) and place.side != "there"))

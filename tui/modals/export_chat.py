@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 from engine.api import FORMS, Form, file_name
 from tui.modals.file_suggester import FileSuggester
 from tui.modals.form_and_path import FormAndPath
+from tui.places import of_here
 from tui.text import clean
 from tui.widgets.lines import line
 
@@ -73,7 +74,7 @@ def _row(form: Form) -> Content:
 def target(typed: str, title: str, form: str) -> Path:
     """The file that is meant: a folder gets the chat's title as the name in it."""
     try:
-        path = Path(typed.strip() or ".").expanduser().absolute()
+        path = Path(of_here(typed.strip()) or ".").expanduser().absolute()
     except RuntimeError:  # ~ of somebody who is not known here
-        path = Path(typed.strip()).absolute()
+        path = Path(of_here(typed.strip())).absolute()
     return path / file_name(title, FORMS[form].ending) if path.is_dir() else path

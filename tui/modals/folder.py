@@ -7,6 +7,8 @@ from pathlib import Path
 from textual.suggester import Suggester
 
 from tui.modals.path_dialog import PathDialog
+from tui.places import label
+from tui.text import clean
 
 
 class FolderSuggester(Suggester):
@@ -42,3 +44,19 @@ class FolderDialog(PathDialog):
         "Adapters in it are found too. It is searched at later starts as well."
     )
     COMPLETES = FolderSuggester
+
+
+class FolderThere(FolderDialog):
+    """A folder on the machine of the engine, which is another one."""
+
+    def __init__(self, host: str, paths: Suggester) -> None:
+        super().__init__()
+        self.HEADING = f"Add a folder of {clean(label(host))}"
+        self.EXAMPLE = f"{clean(label(host))}:~/models"
+        self._paths = paths
+
+    def suggester(self) -> Suggester:
+        return self._paths
+
+    def here(self) -> str:
+        return ""

@@ -21,6 +21,8 @@ class FormAndPath(Dialog[T], Generic[T]):
         raise NotImplementedError
 
     def on_mount(self) -> None:
+        panel = self.query_one(".panel")
+        panel.border_title = f"{panel.border_title}{self.here()}"
         options = self.query_one(OptionList)
         options.can_focus = False
         options.highlighted = 0

@@ -16,19 +16,23 @@ from tui.modals.dialog import Dialog
 class PathDialog(Dialog[str]):
     """Dismisses with the path as it was typed."""
 
-    HEADING: ClassVar[str]
+    HEADING: str
     KEYS: ClassVar[str]
-    EXAMPLE: ClassVar[str]
+    EXAMPLE: str
     ABOUT: ClassVar[str]
     """What may lie at the path."""
     COMPLETES: ClassVar[type[Suggester]]
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="panel") as panel:
-            panel.border_title = self.HEADING
+            panel.border_title = f"{self.HEADING}{self.here()}"
             panel.border_subtitle = self.KEYS
-            yield Input(placeholder=self.EXAMPLE, suggester=self.COMPLETES())
+            yield Input(placeholder=self.EXAMPLE, suggester=self.suggester())
             yield Static(self.ABOUT, classes="quiet", markup=False)
+
+    def suggester(self) -> Suggester:
+        """What Tab completes with."""
+        return self.COMPLETES()
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()

@@ -6,14 +6,20 @@ import asyncio
 import contextlib
 import time
 import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.api import EngineError, ErrorInfo, commands, runs, specs
 from tui.dirty import What
+from tui.format import size
 from tui.screens.base import Desk
 from tui.weights import HEAVIEST
 from tui.widgets.lines import name
+
+if TYPE_CHECKING:
+    from tui.modals.place_path import PlaceSuggester
 
 STEP = 0.1
 POLL = 0.1
@@ -121,19 +127,41 @@ class AdapterVerbs(Desk):
 
         def chosen(export: AdapterExport | None) -> None:
             if export is not None:
-                self._export_adapter(adapter, export.form, export.gguf, export.path)
+                self._export_adapter(adapter, export.form, export.gguf, export.path, bring=export.bring)
 
-        self.app.push_screen(ExportAdapterDialog(adapter), chosen)
+        host = self.state.engine.host
+        paths = self._paths_there() if host else None
+        self.app.push_screen(ExportAdapterDialog(adapter, host, paths), chosen)
+
+    def _paths_there(self) -> PlaceSuggester:
+        from tui.modals.folder import FolderSuggester
+        from tui.modals.place_path import PlaceSuggester
+
+        return PlaceSuggester(FolderSuggester(), self.state.engine.host, self.link.request, folders=True)
 
     def _export_adapter(
-        self, adapter: runs.AdapterInfo, form: str, gguf: str, path: str, *, replace: bool = False
+        self,
+        adapter: runs.AdapterInfo,
+        form: str,
+        gguf: str,
+        path: str,
+        *,
+        replace: bool = False,
+        bring: bool = False,
     ) -> None:
+        """`bring`: the path is one of this machine, and the engine is on another."""
+        from engine.api import collect, waiting
         from tui.modals.working import Ended, Tell, Working
 
+        try:
+            target = waiting(Path(path)) if bring and path else path
+        except EngineError as error:
+            self.fail(error.info)
+            return
         command = commands.ExportAdapter(
             adapter.id,
             form,  # type: ignore[arg-type]
-            path,
+            target,
             self.state.model_id() if adapter.fits(self.state.model_id()) else "",
             self._weight_of(adapter.id),
             gguf,  # type: ignore[arg-type]
@@ -150,7 +178,13 @@ class AdapterVerbs(Desk):
                 self.attempt(self._stop_export(command.job))
                 raise
             exported: commands.Exported = asked.result()
-            return exported
+            if target == path or not exported.path:
+                return exported
+
+            def told(done: int, total: int) -> None:
+                tell(done / total if total else 1.0, f"fetching {size(done)} of {size(total)}")
+
+            return await collect(self.link, exported, Path(path), told)
 
         def ended(how: Ended[commands.Exported] | None) -> None:
             self.state.engine.exports.pop(command.job, None)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from textual.screen import Screen
 from textual.widget import MountError
 
 from engine.api import EngineError, EngineLost, ErrorInfo, commands, specs
 from tui.link import Link
 from tui.reduce import Dirty, What
+from tui.screens.covered import Covered
 from tui.state import State, Turn
 from tui.widgets.banner import Banner
 from tui.widgets.composer import Composer, ComposerBox
@@ -23,7 +23,7 @@ from tui.widgets.suggestions import Suggestions
 from tui.widgets.transcript import Transcript
 
 
-class Desk(Screen[None]):
+class Desk(Covered):
     """The widgets by name, and helpers. The verbs are in the classes on top of it."""
 
     state: State

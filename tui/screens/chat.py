@@ -31,6 +31,7 @@ from tui.screens.inspect_verbs import InspectVerbs
 from tui.screens.keep_verbs import KeepVerbs
 from tui.screens.look_verbs import LookVerbs
 from tui.screens.param_verbs import ParamVerbs
+from tui.screens.place_verbs import PlaceVerbs
 from tui.screens.prompt_verbs import PromptVerbs
 from tui.screens.side_verbs import SideVerbs
 from tui.screens.tour_verbs import TourVerbs
@@ -63,6 +64,7 @@ _MOMENTS = {
     "model": Moment.MODELS,
     "adapter": Moment.ADAPTERS,
     "run": Moment.RUN_ROWS,
+    "place": Moment.CHATS,
 }
 _LISTED = {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.TURN, What.RUNS, What.ADAPTERS}
 """What the left pane shows."""
@@ -71,6 +73,7 @@ _MEASURED = {What.ENGINE, What.CHATS, What.MONITOR, What.SPEED, What.PATH, What.
 
 
 class Workbench(
+    PlaceVerbs,
     SideVerbs,
     ImageVerbs,
     KeepVerbs,
@@ -127,15 +130,22 @@ class Workbench(
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.CHAT)
+    AUTO_FOCUS: ClassVar[str | None] = ""  # the composer has it from the start, and keeps it
 
     class Opened(Message):
         """The first paint is out."""
 
     def __init__(
-        self, dial: Callable[[], Awaitable[Wire]], *, model: str | None = None, tour: bool = False
+        self,
+        dial: Callable[[], Awaitable[Wire]],
+        *,
+        model: str | None = None,
+        tour: bool = False,
+        host: str = "",
     ) -> None:
         super().__init__()
         self.state = State(blank_model=model or "")
+        self.state.engine.host = host
         self._wanted_model = model
         self._trash = []
         self._gone = []
@@ -143,7 +153,8 @@ class Workbench(
         self._detached = []
         self._awaited, self._ends_told = {}, {}
         self._dialled = False
-        self._wake = asyncio.Event()
+        self._wake, self.seated = asyncio.Event(), asyncio.Event()
+        self.seated.set()
         self._first_link = True
         self.link = Link(self.state.engine, dial, on_dirty=self._wake.set, on_open=self._linked)
         self.header = Header(self.state)
@@ -154,7 +165,7 @@ class Workbench(
         self.composer = Composer(self.suggestions, self._complete, self.history.prompts, self.take_back)
         self.edit_line = EditLine()
         self.card = TourCard()
-        self.outbox = Outbox()
+        self.outbox = Outbox(host)
         self._tour = tour
         self.box = ComposerBox(self.composer)
         self.monitor = MonitorPane(self.state)
@@ -193,6 +204,7 @@ class Workbench(
         self.run_worker(self.link.run())
         self.set_timer(PRELOAD, _preload)
         self.set_timer(PRELOAD, self.wake_themes)
+        self.set_timer(PRELOAD, self.wake_places)
 
     def _mount_hidden(self) -> None:
         """What is not seen at first: it would only hold up the first paint."""
@@ -232,11 +244,14 @@ class Workbench(
     async def _draw_by_the_clock(self) -> None:
         """Draw what is dirty, at most once a tick; a growing reply keeps its clock going."""
         while True:
+            await self.seated.wait()
             patience = CLOCK if self.transcript.busy else None
             try:
                 await asyncio.wait_for(self._wake.wait(), patience)
             except TimeoutError:
                 pass
+            if not self.seated.is_set():
+                continue  # what is dirty is drawn once it is shown again
             self._wake.clear()
             started = time.monotonic()
             try:
@@ -259,6 +274,9 @@ class Workbench(
             self.side.redraw()
         if kinds & _MEASURED:
             self.monitor.redraw()
+        if What.STRAIN in kinds:
+            self.header.redraw()
+            self.tell_strain()
         if kinds & {What.ENGINE, What.MODELS, What.CHATS, What.PATH, What.SPEED}:
             self.measure_soon()
         if What.ENGINE in kinds:
@@ -358,10 +376,18 @@ class Workbench(
             self.action_leave()
 
     def on_text_area_changed(self) -> None:
+        if environment.REMOTE:
+            self._show_typed()
         self.disarm()
         self.keep_draft_soon()
         self.measure_soon()
         self.hints.show_moment(self.moment())
+
+    def _show_typed(self) -> None:
+        """What was typed does not wait for the clock of the frames, which a growing reply keeps going."""
+        if self.is_current and not self.app._batch_count:
+            self._compositor.update_widgets(self._dirty_widgets)
+            self._compositor_refresh()
 
     def on_descendant_focus(self) -> None:
         self.side.set_class(self.focused is self.side, "-open")

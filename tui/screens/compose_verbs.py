@@ -128,7 +128,12 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
         files, text = self.state.files.get(chat, ()), "" if chat else self.state.drafts.get("", "")
         images = self.state.images.get(chat, ())
         here = bool(files or images or text) and not self.state.chat
-        keep(chat, Kept(files, text, here, images))
+        keep(self._kept_as(chat), Kept(files, text, here, images))
+
+    def _kept_as(self, chat: str) -> str:
+        """The name of what is kept of a chat; the one that does not exist yet has one at each place."""
+        host = self.state.engine.host
+        return chat or (f"new-{host.encode().hex()[:56]}" if host else "")
 
     # --- drafts -----------------------------------------------------------------------------
 
@@ -146,7 +151,7 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
             return
         from tui.attach import recall
 
-        kept = recall(chat)
+        kept = recall(self._kept_as(chat))
         self.state.files[chat] = kept.files
         self.state.images[chat] = kept.images
         if not chat and kept.text:
@@ -156,7 +161,7 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
         """At the start: back to the chat that did not exist yet, where something was begun in it."""
         from tui.attach import recall
 
-        kept = recall("")
+        kept = recall(self._kept_as(""))
         if kept.here and not self.state.chat and not self.composer.text:
             self.fetch_kept("")
             self.composer.put(kept.text)

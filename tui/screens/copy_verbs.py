@@ -112,18 +112,19 @@ class CopyVerbs(Desk):
 
     def _by_terminal(self, text: str, words: str, more: str) -> None:
         """A terminal never confirms, so neither do we; what is too long for it goes into a file."""
-        if clipboard.fits_terminal(text):
+        if clipboard.takes_copies() and clipboard.fits_terminal(text):
             self.app.copy_to_clipboard(text)
             self._copied(f"Sent {words} to the terminal's clipboard.", more)
             return
         try:
             path = clipboard.to_file(text)
         except OSError as error:
-            self.say(f"Too long for the clipboard, and no file: {error.strerror or error}", grave=True)
+            self.say(f"Not for the clipboard, and no file: {error.strerror or error}", grave=True)
         except EngineError as error:
             self.fail(error.info)
         else:
-            self._copied(f"Too long for the terminal's clipboard: wrote {words} to {name(str(path))}.", more)
+            why = "Too long for the terminal's" if clipboard.takes_copies() else "This terminal has no"
+            self._copied(f"{why} clipboard: wrote {words} to {name(str(path))}.", more)
 
     def _copied(self, words: str, more: str) -> None:
         self.say(f"{words} {more}".rstrip(), for_seconds=4)

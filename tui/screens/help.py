@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -26,6 +27,7 @@ _PLACES = (
     Where.MASK,
     Where.PAIRS,
     Where.RUNS,
+    Where.MEMORY,
     Where.BROWSER,
     Where.COMPARE,
     Where.PARAMS,
@@ -46,16 +48,17 @@ class Help(Dialog[None]):
     }
     """
 
-    def __init__(self, place: Where) -> None:
+    def __init__(self, place: Where, words: Callable[[int], list[Content]] | None = None) -> None:
+        """`words`: what else this place has to explain, for a width."""
         super().__init__()
-        self._place = place
+        self._place, self._words = place, words
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="panel") as panel:
             panel.border_title = "Help"
             panel.border_subtitle = "↑ ↓ PgDn · Esc"
             width = min(96, self.app.size.width * 94 // 100) - 7
-            yield Static(help_page(self._place, width), classes="page", markup=False)
+            yield Static(help_page(self._place, width, self._words), classes="page", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
@@ -67,7 +70,7 @@ class Help(Dialog[None]):
         self.query_one(VerticalScroll).scroll_down(animate=False)
 
 
-def help_page(place: Where, width: int) -> Content:
+def help_page(place: Where, width: int, words: Callable[[int], list[Content]] | None = None) -> Content:
     """All actions under headings: this place, then the workbench, then the other places."""
     order = [place, Where.CHAT, Where.APP, *(each for each in _PLACES if each is not place)]
     lines: list[Content] = []
@@ -77,6 +80,8 @@ def help_page(place: Where, width: int) -> Content:
         for action in keyed:
             lines += _row("  ".join(key_word(key) for key in keys_of(action)), action.help, width)
         lines.append(line(""))
+        if where is place and words is not None:
+            lines += words(width)
     lines.append(line(("Commands, typed into the composer", "bold $accent")))
     for action in ACTIONS:
         if action.slash:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from tui.actions import Moment, Where
 from tui.bindings import bindings
 from tui.dirty import What
+from tui.screens.covered import Covered
 from tui.widgets.key_hints import KeyHints
 
 if TYPE_CHECKING:
     from tui.screens.run_verbs import RunVerbs
 
 
-class Layer(Screen[None]):
+class Layer(Covered):
     """Asks and tells through the workbench, which owns the link. `redraw` is told what changed."""
 
     DEFAULT_CSS = """
@@ -66,6 +66,12 @@ class Layer(Screen[None]):
 
     def action_layer_train(self) -> None:
         self._go("train")
+
+    def action_layer_memory(self) -> None:
+        if self.moment() is Moment.MEMORY:
+            self.action_leave_layer()
+        else:
+            self._go("show_memory")
 
     def action_layer_adapter(self) -> None:
         self.desk.action_toggle_adapter()

@@ -7,6 +7,7 @@ from functools import partial
 
 from engine.api import ErrorInfo, commands, specs
 from tui.paths import whole_path
+from tui.places import label, parse
 from tui.reduce import Dirty, What
 from tui.screens.base import Desk
 from tui.widgets.lines import name
@@ -102,7 +103,12 @@ class ModelVerbs(Desk):
             self.composer.focus()
             self.say("/folder takes the path of a folder with models.")
             return
-        path = str(whole_path(argument))
+        host = self.state.engine.host
+        place = parse(argument.strip(), host)
+        if host and place.side == "here":
+            self.say(f"The engine of {label(host)} cannot reach a folder of this machine.", grave=True)
+            return
+        path = place.path if host else str(whole_path(place.path))
         self.ask(commands.AddFolder(path=path), self._take_models)
 
     def _take_models(self, found: commands.ModelList) -> None:

@@ -106,7 +106,7 @@ class Browser(Layer):
     async def _rank(self) -> None:
         try:
             engine = self.state.engine
-            if not engine.bandwidth:
+            if not engine.bandwidth and not engine.host:  # what can be measured here is this machine's
                 engine.bandwidth = await asyncio.to_thread(_bandwidth)
             rules = rules_of(engine)
             entries, picks = await asyncio.to_thread(_ranked, rules, self.known.use)

@@ -151,7 +151,15 @@ class BrowserHere(Browser):
             if path:
                 self.desk.action_add_folder(path)
 
-        self.app.push_screen(FolderDialog(), given)
+        if not self.state.engine.host:
+            self.app.push_screen(FolderDialog(), given)
+            return
+        from tui.modals.folder import FolderSuggester, FolderThere
+        from tui.modals.place_path import PlaceSuggester
+
+        host, ask = self.state.engine.host, self.desk.link.request
+        paths = PlaceSuggester(FolderSuggester(), host, ask, folders=True, side="there")
+        self.app.push_screen(FolderThere(host, paths), given)
 
     def look_again(self) -> None:
         """Read the disk and ask the servers."""

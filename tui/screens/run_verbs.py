@@ -16,6 +16,7 @@ from tui.widgets.run_lines import number, shown_run
 
 if TYPE_CHECKING:
     from tui.run_picks import Picks
+    from tui.switching import Where
 
 UNDO = 10.0
 """Seconds for which a start can be undone."""
@@ -91,6 +92,13 @@ class RunVerbs(MixVerbs, CopyVerbs):
             return False
         self.open_train(draft.spec, draft.said)
         return True
+
+    def elsewhere(self) -> list[Where]:
+        """The runs of the other places that are open."""
+        from tui.app import QwillApp
+
+        opened = self.app.opened_places() if isinstance(self.app, QwillApp) else None
+        return opened.elsewhere() if opened is not None else []
 
     def action_runs(self, argument: str = "") -> None:
         self.open_runs(argument)

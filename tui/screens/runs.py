@@ -20,6 +20,7 @@ from tui.screens.runs_after import RunsAfter
 from tui.screens.runs_life import RunsLife
 from tui.screens.runs_moves import RunsMoves
 from tui.screens.runs_race import RunsRace
+from tui.widgets.elsewhere_runs import ElsewhereRuns
 from tui.widgets.lines import name
 from tui.widgets.run_chart import RunChart
 from tui.widgets.run_facts import RunFacts
@@ -116,6 +117,7 @@ class Runs(RunsAfter, RunsLife, RunsMoves, RunsRace):
         self.filter = Input(self.picks.words, placeholder=FILTER, select_on_focus=False)
         self.fault = Static("", classes="fault", markup=False)
         self.table = RunTable(self.state, self.picks, run)
+        self.elsewhere = ElsewhereRuns(desk.elsewhere)
         self.chart = RunChart(self.state, self.view)
         self.facts = RunFacts(self.state, self.view)
 
@@ -126,6 +128,7 @@ class Runs(RunsAfter, RunsLife, RunsMoves, RunsRace):
             yield self.filter
             yield self.fault
         yield self.table
+        yield self.elsewhere
         yield Static(EMPTY, classes="empty", markup=False)
         with Horizontal(classes="below"):
             yield self.chart
@@ -206,6 +209,9 @@ class Runs(RunsAfter, RunsLife, RunsMoves, RunsRace):
         if (curve is None or not curve.whole) and run.id not in self._asked:
             self._asked.add(run.id)
             self.desk.read_run(run.id)
+
+    def action_runs_everywhere(self) -> None:
+        self.desk.run_command("everywhere")
 
     def action_leave_layer(self) -> None:
         """One layer at a time: the filter's line, the page, the selection, the filter, the screen."""

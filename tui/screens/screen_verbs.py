@@ -44,14 +44,6 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
     def action_previous_pane(self, argument: str = "") -> None:
         self._turn_to(-1)
 
-    def action_show_memory(self, argument: str = "") -> None:
-        """A drawer where it is narrow; where it is wide the pane goes and comes back."""
-        if self.narrow:
-            self.monitor.toggle_class("-open")
-        else:
-            self.monitor.toggle_class("-away")
-        self.call_after_refresh(self.rule.refresh)
-
     def action_leave(self, argument: str = "") -> None:
         """Stop the reply; else close what is open; else go back to the composer."""
         if self.stop_reply():
@@ -103,7 +95,34 @@ class ScreenVerbs(ChatVerbs, ReplyVerbs, ModelVerbs):
 
         self.set_timer(0.1, save)  # the palette must be gone from the screen first
 
+    def action_mouse(self, argument: str = "") -> None:
+        """`on`, `off`, or the other one."""
+        from tui.driver import TerminalDriver
+
+        driver, word = self.app._driver, argument.strip().lower()
+        if word not in ("", "on", "off"):
+            self.say("/mouse takes on or off.", grave=True)
+        elif isinstance(driver, TerminalDriver):
+            driver.use_mouse(word == "on" if word else not driver.mouse)
+            words = (
+                "The mouse scrolls and clicks; Shift and drag selects text in most terminals."
+                if driver.mouse
+                else "The mouse is the terminal's: drag selects text."
+            )
+            self.say(f"{words} /mouse {'off' if driver.mouse else 'on'} changes it back.", for_seconds=6)
+
+    def action_redraw(self, argument: str = "") -> None:
+        from tui.driver import TerminalDriver
+
+        if isinstance(self.app._driver, TerminalDriver):
+            self.app._driver.forget_screen()
+        self.app.refresh(layout=True)
+
     def action_restart(self, argument: str = "") -> None:
+        from tui.app import QwillApp
+
+        if self.link.person_needed and isinstance(self.app, QwillApp) and not self.app.step_aside():
+            return
         if not self.link.restart():
             self.say("The engine is running.")
 

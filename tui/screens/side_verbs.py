@@ -19,6 +19,8 @@ class SideVerbs(VersionVerbs, RunVerbs, AdapterVerbs):
             self.use_model(event.row.id)
         elif event.row.kind == "adapter":
             self.toggle_adapter(event.row.id)
+        elif event.row.kind == "place":
+            self.run_command("places", event.row.id)
         else:
             self.open_runs(event.row.id)
 

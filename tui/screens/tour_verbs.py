@@ -15,6 +15,7 @@ from tui.actions import BY_ID, key_word
 from tui.actions.keyed import keys_of
 from tui.reduce import What
 from tui.remembered import keep, recall
+from tui.screens.memory_verbs import MemoryVerbs
 from tui.screens.screen_verbs import ScreenVerbs
 from tui.tour import FINISHED, MODEL, Signs, Stage, Step, after, resume, steps
 from tui.widgets.tour_card import Said, TourCard
@@ -26,7 +27,7 @@ LOOK = 0.3
 _ACTION = re.compile(r"\{(\w+)\}")
 
 
-class TourVerbs(ScreenVerbs):
+class TourVerbs(ScreenVerbs, MemoryVerbs):
     """Verbs on the tour. The card never takes the focus by itself."""
 
     card: TourCard
@@ -161,6 +162,9 @@ class TourVerbs(ScreenVerbs):
     def action_show_memory(self, argument: str = "") -> None:
         self.tour_saw("show_memory")
         super().action_show_memory(argument)
+
+    def memory_left(self) -> None:
+        self.tour_saw("memory_left")
 
     @property
     def panes(self) -> list[Widget]:

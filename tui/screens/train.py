@@ -33,7 +33,7 @@ class Train(TrainRace):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input is self.data_field and (data := self.unfetched()):
-            self.fetch_hub(data)
+            self.fetch(data)
         else:
             self._step(1)
 
@@ -124,7 +124,7 @@ class Train(TrainRace):
         await self.ready.wait()
         if data := self.unfetched():
             self.starting = False
-            self.fetch_hub(data)
+            self.fetch(data, lambda: self._begin(stay=stay, idle=idle))
             return
         spec, faults = self.read()
         self.show_faults(faults)

@@ -14,6 +14,7 @@ from engine.api import ErrorInfo, commands, rate_warning, runs
 from tui.dirty import What
 from tui.format import percent
 from tui.outbox import new_id
+from tui.places import HERE, label
 from tui.screens.train_form import TrainForm
 from tui.text import clean
 from tui.train_fields import OBJECTIVES
@@ -29,6 +30,7 @@ TICK = 0.5
 PATIENCE = 0.25
 """Seconds without a change after which the engine is asked again."""
 FETCH_HINT = "Enter fetches its first rows, so that they can be looked at."
+SEND_HINT = "Enter sends it to {}, where it is checked; Start does it too."
 
 
 class TrainAsks(TrainForm):
@@ -57,7 +59,19 @@ class TrainAsks(TrainForm):
     def on_mount(self) -> None:
         self.query_one("#start").focus()
         self.fit_screen()
+        self._complete_there()
         self.desk.ask(commands.ListDatasets(), self._take_datasets, failed=self._no_datasets)
+
+    def _complete_there(self) -> None:
+        """Paths are completed on the side that they are typed for."""
+        if not self.host:
+            return
+        from tui.modals.file_suggester import FileSuggester
+        from tui.modals.place_path import PlaceSuggester
+
+        paths = PlaceSuggester(FileSuggester(), self.host, self.desk.link.request)
+        self.data_field.known.paths = paths
+        self.text_fields["eval_data"].suggester = paths
 
     def on_resize(self) -> None:
         self.fit_screen()
@@ -107,9 +121,10 @@ class TrainAsks(TrainForm):
         self.show_faults(faults)
         self.show_words(spec)
         self._show_rate(spec)
-        if spec.data.startswith(HUB) and spec.data not in self.fetched:
+        away = [each for each in (spec.data, spec.eval_data) if each.startswith(f"{HERE}:")]
+        if away or (spec.data.startswith(HUB) and spec.data not in self.fetched):
             self.report, self._checked = None, None
-            self.row("data").note(FETCH_HINT)
+            self.row("data").note(SEND_HINT.format(label(self.host)) if away else FETCH_HINT)
             self.show_fits("")
             return
         if spec.data:

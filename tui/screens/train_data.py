@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from engine.api import ErrorInfo, commands
-from tui.format import plural
+from tui.format import plural, size
 from tui.outbox import new_id
+from tui.places import HERE, label, typed
 from tui.screens.train_asks import TICK, TrainAsks
 from tui.text import clean
 from tui.train_form import HUB
@@ -91,7 +94,7 @@ class TrainData(TrainAsks):
         self.say(f"Pasted {plural(len(found.pairs), 'pair')}{left}. Ctrl+N changes them.", for_seconds=8)
         self.desk.ask(
             commands.SaveRows(pairs=found.pairs, name=PASTED),
-            lambda saved: self.put_data(saved.path),
+            lambda saved: self.put_data(typed(saved.path, self.host)),
             failed=self.tell_failure,
         )
 
@@ -105,16 +108,51 @@ class TrainData(TrainAsks):
 
     def take_pairs(self, path: str) -> None:
         """Train on what was written; the file may have changed under its name."""
-        self.put_data(path)
+        self.put_data(typed(path, self.host))
         self._seen = self._checked = None
         self.check_soon()
 
     # --- the hub ----------------------------------------------------------------------------
 
     def unfetched(self) -> str:
-        """The dataset of the hub in the field, while its rows are not here; else empty."""
+        """What the engine cannot read yet: a dataset of the hub that was not fetched, a file of this side
+        that was not sent; else empty."""
         data = self.data_field.value.strip()
-        return data if data.startswith(HUB) and data not in self.fetched else ""
+        if data.startswith(HUB) and data not in self.fetched:
+            return data
+        spec, _ = self.read()
+        return next((each for each in (spec.data, spec.eval_data) if each.startswith(f"{HERE}:")), "")
+
+    def fetch(self, data: str, then: Callable[[], None] | None = None) -> None:
+        """Bring it to where the engine can read it; `then` goes on with a file that was sent."""
+        if data.startswith(f"{HERE}:"):
+            self.send_file(data.removeprefix(f"{HERE}:"), then or self.check_soon)
+        else:
+            self.fetch_hub(data)
+
+    def send_file(self, path: str, then: Callable[[], None]) -> None:
+        """Send a file to the machine of the engine, by its hash. Esc stops; what came stays there."""
+        from engine.api import push
+        from tui.modals.working import Ended, Tell, Working
+
+        where = label(self.host)
+
+        async def work(tell: Tell) -> commands.Parcel:
+            def told(done: int, total: int) -> None:
+                share = done / total if total else 1.0
+                tell(share, f"{size(done)} of {size(total)} · {Path(path).name}")
+
+            return await push(self.desk.link, Path(path), told)
+
+        def done(ended: Ended[commands.Parcel] | None) -> None:
+            if ended is not None and ended.error is not None:
+                self.refuse(ended.error, "data")
+            elif ended is not None and ended.result is not None:
+                self.sent[path] = ended.result.path
+                self._seen = None
+                then()
+
+        self.app.push_screen(Working(f"Sending to {where}", work), done)
 
     def fetch_hub(self, data: str) -> None:
         """Fetch the first rows, then show them. Esc stops waiting."""
@@ -162,7 +200,7 @@ class TrainData(TrainAsks):
 
     def action_show_problems(self) -> None:
         if data := self.unfetched():
-            self.fetch_hub(data)
+            self.fetch(data, self.show_data)
         else:
             self.show_data()
 

@@ -15,6 +15,7 @@ from textual.widgets import Button, Static
 from engine.api import runs
 from tui import train_presets
 from tui.elsewhere import can_train
+from tui.places import HERE, label
 from tui.screens.layer import Layer
 from tui.screens.train_look import LOOK
 from tui.text import clean
@@ -64,8 +65,13 @@ class TrainForm(Layer):
         self.spec = spec
         """What the fields began with; keys without a field stay as they are in it."""
         self._make_choices(spec)
-        said = {**texts(spec), **(said or {})}
-        self.data_field = DataField(said["data"], auto="a path, shipped:NAME, hub:OWNER/NAME")
+        self.host = self.state.engine.host
+        """What the engine's machine is called; empty is this one."""
+        self.sent: dict[str, str] = {}
+        """Where files of this side lie there, by their whole path here."""
+        said = {**texts(spec, self.host), **(said or {})}
+        paths = f"here: or {label(self.host)}: and a path" if self.host else "a path"
+        self.data_field = DataField(said["data"], auto=f"{paths}, shipped:NAME, hub:OWNER/NAME")
         self.text_fields = self._make_texts(said)
         self.more = Fold("More")
         self.verdict = Section("Fits?")
@@ -179,12 +185,18 @@ class TrainForm(Layer):
         )
         if chosen == BY_PATTERN and not self.text_fields["pattern"].value.strip():
             spec = replace(spec, targets="attention+mlp")
-        return read(spec, self.said())
+        spec, faults = read(spec, self.said(), self.host)
+        data, tested = (self._carried(each) for each in (spec.data, spec.eval_data))
+        return replace(spec, data=data, eval_data=tested), faults
+
+    def _carried(self, data: str) -> str:
+        """Where a file of this side lies there, once it was sent; anything else as it is."""
+        return self.sent.get(data.removeprefix(f"{HERE}:"), data) if data.startswith(f"{HERE}:") else data
 
     def fill(self, spec: runs.TrainSpec) -> None:
         """Have the fields say this spec."""
         self.spec = spec
-        for field, value in texts(spec).items():
+        for field, value in texts(spec, self.host).items():
             self.text_fields[field].value = clean(value)
         self.method_field.choices = _methods(spec)
         self.targets_field.choices = _targets(spec)
