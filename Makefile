@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PREFIX ?= $(HOME)/.local
 INSTALLED := $(PREFIX)/share/qwill/venv
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 MINUTES ?= 30
 TORCH ?=
 ifneq ($(filter-out cpu cuda rocm,$(TORCH)),)
@@ -79,7 +79,7 @@ soak: setup  ## chat, runs and a monitor for MINUTES (30): what leaks, and what 
 deep: setup  ## what `make test` leaves out for time: the same promises in more shapes
 	QWILL_FAULTS=1 $(BIN)/python -m pytest -q tests/engine tests/protocol tests/unit/test_systemd.py \
 		tests/e2e/test_real_models.py tests/e2e/test_drops.py tests/e2e/test_remote_workbench.py \
-		tests/e2e/test_wire.py tests/e2e/test_wire_deaths.py tests/e2e/test_wire_tmux.py $(ARGS)
+		tests/e2e/test_wire_budgets.py tests/e2e/test_wire_deaths.py tests/e2e/test_wire_tmux.py $(ARGS)
 
 bench: setup  ## start-up, first paint and speed of the demo, as numbers (ARGS="-m MODEL" for another)
 	$(BIN)/python -m tests.bench.startup

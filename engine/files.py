@@ -32,6 +32,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder that has one writer. Raises OSError."""
+    for temp in folder.glob(".*.tmp"):
+        temp.unlink(missing_ok=True)
+
+
 def sync_folder(path: Path) -> None:
     """Make a rename in this folder durable."""
     descriptor = os.open(path, os.O_RDONLY)

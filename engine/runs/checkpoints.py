@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec.structs import replace
 
-from engine.files import replacing, sync_folder, write_atomic
+from engine.files import clear_unfinished, replacing, sync_folder, write_atomic
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.running import Checkpoint
 
@@ -199,6 +199,7 @@ def publish(source: Path, target: Path) -> None:
     Each file is the old one or the new one, whenever the machine stops.
     """
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clear_unfinished(target)
     files = sorted(source.iterdir(), key=lambda path: (path.suffix == ".safetensors", path.name))
     for file in files:
         with open(file, "rb") as old, replacing(target / file.name) as new:

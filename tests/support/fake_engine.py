@@ -338,6 +338,9 @@ class FakeEngine:
     def _on_listmarked(self, command: commands.ListMarked) -> commands.MarkedList:
         return commands.MarkedList(replies=())
 
+    def _on_readmemory(self, _: commands.ReadMemory) -> commands.MemoryPage:
+        return commands.MemoryPage()
+
     def _on_measurecontext(self, command: commands.MeasureContext) -> commands.ContextUse:
         return self.context
 

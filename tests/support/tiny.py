@@ -156,7 +156,9 @@ def tiny_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny_tokenizer(folder, template, tags=tags)
-    model = _blank(family, len(tokenizer), tokenizer.eos_token_id, changes)
+    with torch.random.fork_rng(devices=()):  # some families draw vectors, which stay as they are drawn
+        torch.manual_seed(seed)
+        model = _blank(family, len(tokenizer), tokenizer.eos_token_id, changes)
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

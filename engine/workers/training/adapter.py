@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from engine.data.methods import MUTATING, title
-from engine.files import write_atomic
+from engine.files import clear_unfinished, write_atomic
 from engine.models.adapters import CONFIG, NOTE, WEIGHTS
 from engine.protocol.runs import TrainSpec
 from engine.protocol.specs import ModelInfo
@@ -90,6 +90,7 @@ def save_adapter(
     `starts`: what `start_adapter` gave; such a run is written as a plain LoRA of twice the rank.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clear_unfinished(folder)
     changes: dict[str, Any] = {}
     if starts:
         tensors, changes = plain_lora(model, dict(starts))
