@@ -10,6 +10,7 @@ import signal
 import sys
 import termios
 from collections.abc import Iterable
+from functools import lru_cache
 from threading import Lock
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.keys import Keys
 from textual.message import Message
+from textual.strip import Strip
 
 from tui import environment
 from tui.after_death import Watcher
@@ -46,6 +48,8 @@ _REPORTED = "keys_reported"
 FRAME, FRAME_END = "\x1b[?2026h", "\x1b[?2026l"
 """Between these a terminal that knows them shows nothing."""
 _MOVE = re.compile(r"\x1b\[\d+;\d+H")
+STYLES = 1024
+"""Painted styles whose escape sequences are kept."""
 
 
 _WATCHER = Watcher()
@@ -68,6 +72,10 @@ class _Parser(XTermParser):
 # Textual 8.2 keeps the painted lines of up to 1,024 widgets that are gone: this method, of a class in all but
 # its decorator, is cached by its instance, and each instance holds the lines of one widget.
 StylesCache.get_inner_outer = classmethod(vars(StylesCache)["get_inner_outer"])  # type: ignore[assignment]
+
+# It also keeps the sequences of 16,384 styles, and every widget brings some of its own: a few screens' do.
+_render_ansi = vars(Strip)["render_ansi"].__func__.__wrapped__
+Strip.render_ansi = classmethod(lru_cache(STYLES)(_render_ansi))  # type: ignore[assignment,arg-type]
 
 linux_driver.XTermParser = _Parser  # type: ignore[misc]  # the driver's thread makes its parser by this name
 

@@ -14,6 +14,9 @@ from tui.state import EngineState, Page, Turn
 SHORT = "memory_short"
 """Code of a notice that says in words what the samples tell, too (engine.runs.relief)."""
 
+ELSEWHERE = 200
+"""Messages kept of chats that were never opened here: opening one reads it, and speeds need the newest."""
+
 
 def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0) -> set[Dirty]:
     """Take over what a fresh link tells. Messages already read stay until their chat is read again."""
@@ -219,6 +222,8 @@ def _add(state: EngineState, message: specs.Message, now: float, *, shown: bool)
     state.turns[message.id] = merge(state.turns.get(message.id), message, now)
     dirty = {Dirty(What.TURN, message.id), Dirty(What.PATH, message.chat)}
     page = state.pages.get(message.chat)
+    if page is None:
+        _forget_elsewhere(state)
     if page is None or message.id in page.path or not shown:
         return dirty
     if message.parent is None:
@@ -232,6 +237,13 @@ def _add(state: EngineState, message: specs.Message, now: float, *, shown: bool)
         if sibling.parent == message.parent and sibling.role == message.role and sibling.chat == message.chat:
             sibling.versions = max(sibling.versions, message.versions)
     return dirty
+
+
+def _forget_elsewhere(state: EngineState) -> None:
+    """What other clients' chats said long ago; a reply that is still written stays."""
+    old = [turn.id for turn in state.turns.values() if turn.chat not in state.pages and not turn.live]
+    for each in old[:-ELSEWHERE]:
+        del state.turns[each]
 
 
 def _change(state: EngineState, message: specs.Message, now: float) -> set[Dirty]:

@@ -11,6 +11,9 @@ from tui.curve import Curve
 from tui.dirty import Dirty, What
 from tui.state import EngineState
 
+CURVES = 50
+"""Curves kept of runs that ended, those read last: one can hold a megabyte, and the log has them all."""
+
 
 def take_runs(state: EngineState, told: Iterable[runs.RunInfo]) -> set[Dirty]:
     """The list as a fresh link tells it. Curves stay; those that may have moved meanwhile are read again."""
@@ -40,7 +43,9 @@ def take_curve(state: EngineState, run: runs.RunInfo, curve: Curve) -> set[Dirty
     if shown is not None:
         curve.take_newer(shown)
     curve.whole = True
+    state.curves.pop(run.id, None)  # so that the newest is the last
     state.curves[run.id] = curve
+    _forget_curves(state)
     return {Dirty(What.CURVE, run.id)}
 
 
@@ -97,6 +102,12 @@ def _change(state: EngineState, run: runs.RunInfo) -> set[Dirty]:
     if old is not None and _going(old):
         dirty |= {Dirty(What.RUN_END, run.id), Dirty(What.RUN_GAP, run.id)}
     return dirty
+
+
+def _forget_curves(state: EngineState) -> None:
+    ended = [run for run in state.curves if run not in state.runs or not _going(state.runs[run])]
+    for each in ended[:-CURVES]:
+        del state.curves[each]
 
 
 def _step(state: EngineState, told: events.RunStepped) -> set[Dirty]:

@@ -101,11 +101,11 @@ class Places:
         await left.keep_before_leaving()
         seat = self.seats.get(name) or self._open(name, known[name])
         await self._clear()
-        if self._app.screen is not seat.workbench:  # the first one is always the undermost
-            await self._app.push_screen(seat.workbench)
         left.step_back()
         self.shown = name
-        self._app.take_workbench(seat.workbench, seat.dial)
+        self._app.take_workbench(seat.workbench, seat.dial)  # before it is seen: keys are for it then
+        if self._app.screen is not seat.workbench:  # the first one is always the undermost
+            await self._app.push_screen(seat.workbench)
         seat.workbench.come_forward()
         return True
 

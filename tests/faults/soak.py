@@ -33,6 +33,8 @@ CYCLE = 60.0
 QUIET = 15.0
 SETTLE = 4.0
 """Seconds of a quiet time that are left out of it: what was just done is put away then."""
+LOOK = 1.0
+"""Seconds between two keys that change what is shown."""
 PERIOD = 1.0
 """Seconds between two readings."""
 WARM_SHARE = 0.2
@@ -144,7 +146,7 @@ class Sitting:
         run = await self._client.request(commands.StartRun(spec=_spec(self.runs)))
         self.runs += 1
         chat = await self._client.request(commands.NewChat(model="demo"))
-        self._type(app)
+        await self._type(app)
         while time.monotonic() < ends - QUIET:
             await self._turn(chat.id)
             await asyncio.sleep(2.0)
@@ -152,10 +154,11 @@ class Sitting:
         with self.readings.quiet():
             await asyncio.sleep(max(QUIET, ends - time.monotonic()))
 
-    def _type(self, app: Any) -> None:
+    async def _type(self, app: Any) -> None:
         """What a person does at the workbench: another screen now and then, a new chat, a question."""
-        app.press(("f3", "f5", "f2")[self.typed % 3])
-        app.press("esc", "ctrl+n")
+        for key in (("f3", "f5", "f2")[self.typed % 3], "esc", "ctrl+n"):
+            app.press(key)
+            await asyncio.sleep(LOOK)  # an Escape with a key right behind it is an Alt
         app.type(f"What is {self._chance.randint(10, 999)} + {self._chance.randint(10, 999)}?")
         app.press("enter")
         self.typed += 1

@@ -184,3 +184,20 @@ async def test_another_model_takes_the_adapter_off(trainer: RunDesk) -> None:
         desk.bench.use_model("Qwen/Qwen3-1.7B")
         await desk.until("pirate-r16 is off: it was trained on another model.")
         assert desk.bench.state.settings().adapter == ""
+
+
+async def test_going_round_from_screen_to_screen_piles_none_up(trainer: RunDesk) -> None:
+    async with open_desk(trainer.engine) as desk:
+        trainer.tell(run_info(1, state="done", ended=2.0))
+        await desk.until("✓ pirate-r16")
+        for _ in range(2):
+            desk.bench.run_command("runs")  # as from the list of runs everywhere: the form stays below
+            await desk.until("── pirate-r16")
+            await desk.press("t")
+            await desk.until("Train an adapter")
+        await desk.press("f5")
+        await desk.until(lambda: type(desk.app.screen).__name__ == "Memory")
+        await desk.press("f3")
+        await desk.until("── pirate-r16")
+        names = [type(each).__name__ for each in desk.app.screen_stack]
+        assert len(names) == len(set(names)), names

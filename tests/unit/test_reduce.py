@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from engine.api import ErrorInfo, events, specs
 from tests.support.fake_engine import DEMO, SAMPLE, snapshot
-from tui.reduce import Dirty, What, apply, from_snapshot, lose_link, take_older, take_page
+from tests.support.fake_runs import run_info
+from tui.curve import Curve
+from tui.reduce import ELSEWHERE, Dirty, What, apply, from_snapshot, lose_link, take_older, take_page
+from tui.reduce_runs import CURVES, take_curve
 from tui.state import EngineState, Page
 
 
@@ -191,3 +194,33 @@ def test_older_messages_go_in_front_once(state: EngineState) -> None:
 )
 def test_news_about_the_unknown_does_no_harm(body: events.Body) -> None:
     apply(EngineState(), body)
+
+
+def other(name: str, **more: Any) -> specs.Message:
+    """A reply in a chat that was never opened here."""
+    return specs.Message(id=name, chat="other", role="assistant", **more)
+
+
+def test_what_other_clients_chat_about_is_forgotten_beyond_the_newest(state: EngineState) -> None:
+    opened = set(state.turns)
+    apply(state, events.MessageAdded(message=other("first")))
+    apply(state, events.MessageAdded(message=other("waits", state="queued")))
+    for number in range(3 * ELSEWHERE):
+        reply = other(f"{number}", state="queued")
+        apply(state, events.MessageAdded(message=reply))
+        apply(state, events.ReplyDone(message=msgspec.structs.replace(reply, state="done", text="4")))
+    assert opened | {"waits", f"{3 * ELSEWHERE - 1}"} <= set(state.turns)
+    assert len(state.turns) <= len(opened) + 2 + ELSEWHERE
+    assert "first" not in state.turns
+
+
+def test_curves_of_ended_runs_are_forgotten_beyond_those_read_last(state: EngineState) -> None:
+    going = run_info(0, id="going", state="running")
+    apply(state, events.RunChanged(run=going))
+    take_curve(state, going, Curve())
+    for number in range(3 * CURVES):
+        run = run_info(number, id=f"{number}", state="done", ended=2.0)
+        apply(state, events.RunChanged(run=run))
+        take_curve(state, run, Curve())
+    assert len(state.curves) == CURVES + 1
+    assert {"going", f"{3 * CURVES - 1}"} <= set(state.curves)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.widget import MountError
 
@@ -21,6 +21,9 @@ from tui.widgets.rule import Rule
 from tui.widgets.side_pane import SidePane
 from tui.widgets.suggestions import Suggestions
 from tui.widgets.transcript import Transcript
+
+if TYPE_CHECKING:
+    from tui.screens.layer import Layer
 
 
 class Desk(Covered):
@@ -57,6 +60,18 @@ class Desk(Covered):
             self.app.push_screen(ErrorDialog(info))
         else:
             self.say(info.sentence(), grave=True)
+
+    def show_layer(self, layer: Layer, left: Callable[[None], None] | None = None) -> None:
+        """Lay a full screen over the workbench; `left` is told when it is closed.
+
+        An older one of its kind is closed first, with all that lies on it: the ways from one screen to the
+        next go round in circles, and each screen that nobody comes back to holds its widgets.
+        """
+        stack = self.app.screen_stack
+        above = stack[stack.index(self) + 1 :] if self in stack else []
+        while any(type(each) is type(layer) for each in above) and above[-1].is_mounted:
+            above.pop().dismiss(None)
+        self.app.push_screen(layer, left)
 
     def mark(self, *parts: What) -> None:
         """Have these parts drawn with the next tick."""

@@ -355,7 +355,7 @@ class Workbench(
     def action_show_models(self, argument: str = "") -> None:
         from tui.screens.models import Models
 
-        self.app.push_screen(Models(self))
+        self.show_layer(Models(self))
 
     def action_serve(self, argument: str = "") -> None:
         from tui.screens.serve_flow import open_serving
@@ -365,7 +365,7 @@ class Workbench(
     def action_marked(self, argument: str = "") -> None:
         from tui.screens.marked import Marked
 
-        self.app.push_screen(Marked(self))
+        self.show_layer(Marked(self))
 
     def on_composer_left(self, event: Composer.Left) -> None:
         if event.key == "tab":

@@ -25,7 +25,7 @@ class MemoryVerbs(RunVerbs, ModelVerbs):
         if argument and not found:
             self.say(f"There is no run {clean_name(argument)}.", grave=True)
             return
-        self.app.push_screen(Memory(self, found), lambda _: self.memory_left())
+        self.show_layer(Memory(self, found), lambda _: self.memory_left())
 
     def memory_left(self) -> None:
         """The screen was closed."""

@@ -53,7 +53,7 @@ class RunVerbs(MixVerbs, CopyVerbs):
         said when it was left."""
         from tui.screens.train import Train
 
-        self.app.push_screen(Train(self, spec, said))
+        self.show_layer(Train(self, spec, said))
 
     def action_race(self, argument: str = "") -> None:
         """The form, and on it the question what a race should vary."""
@@ -78,7 +78,7 @@ class RunVerbs(MixVerbs, CopyVerbs):
         from tui.screens.runs import Runs
 
         screen = Runs(self, race.members[0].run)
-        self.app.push_screen(screen)
+        self.show_layer(screen)
         words = f"{name(race.group)}: {len(race.members)} runs are on their way. T shows its table."
         self.app.call_after_refresh(lambda: screen.say(words, for_seconds=10))
 
@@ -107,7 +107,7 @@ class RunVerbs(MixVerbs, CopyVerbs):
         """The runs screen with the cursor on this run, named by id or name."""
         from tui.screens.runs import Runs
 
-        self.app.push_screen(Runs(self, run))
+        self.show_layer(Runs(self, run))
 
     def run_picks(self) -> Picks:
         """What is selected and how it is drawn in the runs screen; the same until the program ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.widget import MountError
 from textual.widgets import Markdown
 
 from tui.markdown import parser
@@ -70,7 +71,13 @@ class Answer(Markdown):
 
     async def show(self, text: str, *, final: bool) -> None:
         """Show this text. `final` draws it anew as a whole once, for the tail was parsed piece by piece."""
-        shown = clean(text).lstrip("\n")
+        try:
+            await self._show(clean(text).lstrip("\n"), final=final)
+        except MountError:
+            if self.is_attached:
+                raise  # else it was taken off the screen in the middle of it
+
+    async def _show(self, shown: str, *, final: bool) -> None:
         source = self.source
         self.streaming = not final
         if final:
