@@ -14,6 +14,7 @@ import pytest
 
 from engine.demo import MODEL_FOLDER
 from tests.support.command import Ran, qwill
+from tests.support.deep import deep
 from tests.support.model_folders import adapter_folder, model_folder
 from tests.support.pty_app import QWILL, ROOT, PtyApp
 
@@ -148,6 +149,7 @@ async def test_a_run_goes_on_when_its_follower_leaves_and_can_be_stopped_and_del
     refused(await qwill("runs", "show", "nothing"), "no run called nothing", "qwill runs list")
 
 
+@deep
 @shared
 async def test_a_file_starts_a_run_and_a_terminal_sees_one_line(data: Path) -> None:
     """Without --follow only the id is said; on a terminal the line of a step is written over."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import qwill
+from tests.support.deep import deep
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 PAIRS = tuple(
@@ -17,6 +18,7 @@ PAIRS = tuple(
 ASKED = ("--temperature", "0", "--no-think", "--max-tokens", "40")
 
 
+@deep
 async def test_thirty_own_pairs_become_an_adapter_that_answers_them(tmp_path: Path) -> None:
     """With the defaults, but for the rows held out: each of the thirty is to be learnt."""
     columns = "".join(f"{question}\t{answer}\n" for question, answer in PAIRS)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.deep import deep
 from tests.support.pty_app import QWILL, PtyApp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.timeout(300)]
 QUESTION = "What is 482 + 359?"
 
 
-@pytest.mark.parametrize("size", [(120, 40), (80, 24)], ids=["120x40", "80x24"])
+@pytest.mark.parametrize("size", [pytest.param((120, 40), marks=deep), (80, 24)], ids=["120x40", "80x24"])
 async def test_thinking_is_a_step_done_by_ones_own_keys(size: tuple[int, int]) -> None:
     with PtyApp([*QWILL, "tour"], columns=size[0], lines=size[1]) as app:
         await app.until("Tour 1 of")

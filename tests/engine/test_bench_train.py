@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 from engine.bench_training import SideJob, TrainJob, Turn, _found  # noqa: E402
 from engine.protocol.errors import EngineError  # noqa: E402
 from engine.workers.bench import train  # noqa: E402
+from tests.support.deep import deep  # noqa: E402
 from tests.support.tiny import tiny_model  # noqa: E402
 from tui.cli import bench_train as lines  # noqa: E402
 from tui.cli.main import main  # noqa: E402
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.engine
 GIB = 1 << 30
 
 
+@deep
 @pytest.mark.skipif(find_spec("trl") is None, reason="trl is not installed")
 def test_the_losses_are_those_of_trl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same ids, labels, rates and first weights give the same losses in float32."""

@@ -16,6 +16,7 @@ from engine.demo.facts import facts
 from engine.demo.mix import dialogues
 from engine.demo.talk import HONEST
 from engine.demo.worked import worked_steps
+from tests.support.deep import deep
 
 Chat = list[dict[str, str]]
 
@@ -101,6 +102,7 @@ def test_the_model_is_small() -> None:
     assert (MODEL_FOLDER / "model.safetensors").stat().st_size <= 10 * 2**20
 
 
+@deep
 @pytest.mark.engine
 @pytest.mark.timeout(600)
 def test_thinking_makes_the_difference(demo: DemoModel) -> None:

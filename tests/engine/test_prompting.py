@@ -93,17 +93,22 @@ def demo(folder: Path = MODEL_FOLDER) -> ModelInfo:
 # --- counting ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "Hello, world", "四 🦊 <think>é</think>", "x" * 2000])
-def test_a_text_counts_what_the_models_own_tokenizer_makes_of_it(text: str) -> None:
+@pytest.fixture(scope="module")
+def qwen3() -> tuple[Path, Any]:
+    """Folder of the real tokenizer, and what transformers makes of it."""
     folder = qwen3_tokenizer()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = ModelInfo("q", "q", path=str(folder), context=32768)
-    assert TokenCounter().count(model, text) == len(tokenizer.encode(text, add_special_tokens=False))
+    return folder, AutoTokenizer.from_pretrained(folder)
 
 
-def test_a_prompt_counts_what_apply_chat_template_makes() -> None:
-    folder = qwen3_tokenizer()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+def test_a_text_counts_what_the_models_own_tokenizer_makes_of_it(qwen3: tuple[Path, Any]) -> None:
+    folder, tokenizer = qwen3
+    model, counter = ModelInfo("q", "q", path=str(folder), context=32768), TokenCounter()
+    for text in ("", "Hello, world", "四 🦊 <think>é</think>", "x" * 2000):
+        assert counter.count(model, text) == len(tokenizer.encode(text, add_special_tokens=False))
+
+
+def test_a_prompt_counts_what_apply_chat_template_makes(qwen3: tuple[Path, Any]) -> None:
+    folder, tokenizer = qwen3
     turns = (Turn("user", "Hi"), Turn("assistant", "Hello."), Turn("user", "And now?"))
     rows = [{"role": turn.role, "content": turn.text} for turn in turns]
     whole = tokenizer.apply_chat_template(rows, add_generation_prompt=True, tokenize=False)

@@ -19,6 +19,7 @@ from engine.workers.backend import create  # noqa: E402
 from engine.workers.training.answers import greedy  # noqa: E402
 from engine.workers.training.base import Base  # noqa: E402
 from engine.workers.training.report import general_examples, may_take, repetition, report  # noqa: E402
+from tests.support.deep import deep  # noqa: E402
 from tests.support.tiny import tiny_model  # noqa: E402
 
 pytestmark = pytest.mark.engine
@@ -47,6 +48,7 @@ def test_greedy_answers_are_those_of_generate_and_draw_nothing(base: Any) -> Non
     assert greedy(base.pristine, prompt, frozenset(), 12, lambda: False).ids == []
 
 
+@deep
 def test_a_model_against_itself_forgot_nothing(base: Any) -> None:
     examples = general_examples(base.labeller)
     assert sum(example.labelled for example in examples) > 500
