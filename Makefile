@@ -59,7 +59,7 @@ test: setup  ## every test; those of a person's patience have the machine to the
 ifeq ($(ARGS),)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 		-m "not alone" tests/e2e tests/faults tests/engine tests/protocol tests/tui tests/unit
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m alone tests/e2e
+	$(BIN)/python -m pytest -q -m alone tests/e2e
 else
 	$(BIN)/python -m pytest -q $(ARGS)
 endif
@@ -78,7 +78,8 @@ soak: setup  ## chat, runs and a monitor for MINUTES (30): what leaks, and what 
 
 deep: setup  ## what `make test` leaves out for time: the same promises in more shapes
 	QWILL_FAULTS=1 $(BIN)/python -m pytest -q tests/engine tests/protocol tests/unit/test_systemd.py \
-		tests/e2e/test_real_models.py tests/e2e/test_own_pairs.py tests/e2e/test_cli_train.py tests/e2e/test_tour.py tests/e2e/test_drops.py tests/e2e/test_remote_workbench.py \
+		tests/e2e/test_real_models.py tests/e2e/test_own_pairs.py tests/e2e/test_cli_train.py tests/e2e/test_tour.py \
+		tests/e2e/test_drops.py tests/e2e/test_remote_workbench.py \
 		tests/e2e/test_wire_budgets.py tests/e2e/test_wire_deaths.py tests/e2e/test_wire_tmux.py $(ARGS)
 
 bench: setup  ## start-up, first paint and speed of the demo, as numbers (ARGS="-m MODEL" for another)
