@@ -32,6 +32,22 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+def put_all(descriptor: int, data: bytes, offset: int) -> None:
+    """Write all of it at this place: a disk that runs full takes a part first. Raises OSError."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], offset + done)
+
+
+def put_into(path: Path, data: bytes, offset: int) -> None:
+    """The same into a file that is made where it is missing, mode 0600, and is no link. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        put_all(descriptor, data, offset)
+    finally:
+        os.close(descriptor)
+
+
 def clear_unfinished(folder: Path) -> None:
     """Remove what killed writers left in a folder that has one writer. Raises OSError."""
     for temp in folder.glob(".*.tmp"):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engine import paths
-from engine.files import sync_folder
+from engine.files import put_into, sync_folder
 from engine.parcels.names import is_hash, tidy, wrong
 from engine.protocol.errors import EngineError, fault
 from engine.protocol.parcels import FILE_LIMIT, PART, HasFile, Parcel, PutPart
@@ -62,7 +62,7 @@ def put(command: PutPart) -> Parcel:
         raise wrong("A part is longer than its file, or than a part may be")
     try:
         _require_room(command.size - held)
-        _write(part, command.data, held)
+        put_into(part, command.data, held)
     except OSError as error:
         raise _unwritten(error, command.size - held) from error
     if end < command.size:
@@ -159,16 +159,6 @@ def _held(part: Path, size: int) -> int:
         part.unlink(missing_ok=True)
         return 0
     return held
-
-
-def _write(part: Path, data: bytes, offset: int) -> None:
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        done = 0
-        while done < len(data):  # a disk that runs full takes some of it first
-            done += os.pwrite(handle, data[done:], offset + done)
-    finally:
-        os.close(handle)
 
 
 def _complete(part: Path, command: PutPart) -> Path:

@@ -9,7 +9,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from engine.files import sync_folder
+from engine.files import put_into, sync_folder
 from engine.parcels.depot import digest
 from engine.parcels.pacing import TRIES, Asks, Parts, Tell, damaged, listing, read
 from engine.protocol.errors import EngineError, fault
@@ -105,13 +105,7 @@ def _begun(part: Path, size: int) -> int:
 
 def _append(part: Path, data: bytes, offset: int) -> None:
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            done = 0
-            while done < len(data):  # a disk that runs full takes some of it first
-                done += os.pwrite(handle, data[done:], offset + done)
-        finally:
-            os.close(handle)
+        put_into(part, data, offset)
     except OSError as error:
         raise _unwritable(part.parent, error) from error
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.files import put_all
 from engine.protocol.report import RunSample
 from engine.protocol.runs import PhaseMark, RunInfo, StepPoint
 from engine.runs.faults import unwritten
@@ -122,9 +123,7 @@ class LogWriter:
         data = line + b"\n"
         with self._lock:
             try:
-                done = 0
-                while done < len(data):  # a disk that runs full takes a part first
-                    done += os.pwrite(self._file, data[done:], self._size + done)
+                put_all(self._file, data, self._size)
             except OSError as error:
                 with contextlib.suppress(OSError):  # half a line is passed over, and written over
                     os.ftruncate(self._file, self._size)

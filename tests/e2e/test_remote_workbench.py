@@ -16,7 +16,6 @@ from engine.api import Target, connect, events, lock_holder
 from tests.e2e.test_kill_engine import thinking
 from tests.support.command import qwill
 from tests.support.deep import deep
-from tests.support.homes import move_into
 from tests.support.pty_app import QWILL, PtyApp
 from tests.support.sshd import Box, box_at, needs_sshd
 
@@ -51,15 +50,6 @@ def locked_box(box: Box) -> Iterator[Box]:
     box.config.write_text(kept)
 
 
-def engine_of(box: Box) -> int:
-    """The pid of the engine that runs there."""
-    with pytest.MonkeyPatch.context() as patch:
-        move_into(box.home, patch)
-        pid = lock_holder()
-    assert pid is not None
-    return pid
-
-
 async def test_a_line_that_is_cut_in_a_reply_is_taken_up_with_every_word(box: Box) -> None:
     with PtyApp(REMOTE) as app:
         await app.until("thinking on")
@@ -67,7 +57,7 @@ async def test_a_line_that_is_cut_in_a_reply_is_taken_up_with_every_word(box: Bo
         app.type("What is 482 + 359?")
         app.press("enter")
         await app.until(lambda lines: len(thinking(lines)) > 20, what="some thinking")
-        engine = engine_of(box)
+        engine = box.engine()
         os.kill(engine, signal.SIGSTOP)  # holds the reply in its middle
         app.type("half a thought")
         await app.until("half a thought")
@@ -80,7 +70,7 @@ async def test_a_line_that_is_cut_in_a_reply_is_taken_up_with_every_word(box: Bo
         await app.until("box (ssh)", what="the line again")
         lines = await app.until("thought ", what="the end of the reply")
         assert "half a thought" in app.text()
-        assert engine_of(box) == engine
+        assert box.engine() == engine
     assert lock_holder() is None, "no engine was started here"
 
 
@@ -142,7 +132,7 @@ async def test_a_command_that_waits_for_a_reply_goes_on_after_a_cut(box: Box) ->
     ask = ("chat", "-p", "What is 482 + 359?", "--temperature", "0", "--json")
     whole = await qwill("--host", "box", *ask)
     assert whole.code == 0, whole
-    engine = engine_of(box)
+    engine = box.engine()
     watcher = await connect(Target(host="box", person=False))
     asked = asyncio.create_task(qwill("--host", "box", *ask))
     async with asyncio.timeout(60):
@@ -162,9 +152,9 @@ async def test_a_command_that_waits_for_a_reply_goes_on_after_a_cut(box: Box) ->
 async def test_an_engine_that_is_killed_there_is_told_as_such_and_a_key_starts_another(box: Box) -> None:
     with PtyApp(REMOTE) as app:
         await app.until("thinking on")
-        engine = engine_of(box)
+        engine = box.engine()
         os.kill(engine, signal.SIGKILL)
         await app.until("engine was killed", 20)
         app.press("f9")
         await app.until("box (ssh)")
-        assert engine_of(box) != engine
+        assert box.engine() != engine

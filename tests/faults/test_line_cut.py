@@ -13,10 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.api import commands, lock_holder, runs
+from engine.api import commands, runs
 from engine.remote import line_link, master, ssh
 from tests.support import process_figures
-from tests.support.homes import move_into
 from tests.support.sshd import Box, box_at, needs_sshd
 from tui.dialling import Dial
 from tui.link import Link
@@ -89,7 +88,7 @@ async def test_lines_cut_at_random_moments_lose_no_step_no_word_and_leave_no_pro
     screen = Screen()
     try:
         await until(lambda: screen.state.link == "open", screen.look)
-        engine = engine_of(box)
+        engine = box.engine()
         spec = runs.TrainSpec(model="demo", data="shipped:pirate", steps=STEPS)
         screen.run = (await screen.link.request(commands.StartRun(spec))).id
         screen.chat = (await screen.link.request(commands.NewChat())).id
@@ -108,7 +107,7 @@ async def test_lines_cut_at_random_moments_lose_no_step_no_word_and_leave_no_pro
             await until(lambda: not screen.state.turns[reply].live, screen.look)  # noqa: B023
             await same_words(screen, reply)
             await until(lambda: screen.last_step() > step, screen.look)  # noqa: B023
-        assert engine_of(box) == engine
+        assert box.engine() == engine
         trained = await all_steps(screen)
         told = f"{rounds} cuts, {growing} in a reply, {trained} steps, slowest return {slowest:.1f} s"
         await screen.link.request(commands.StopRun(screen.run, save=False))
@@ -170,14 +169,6 @@ def sessions(box: Box) -> list[psutil.Process]:
     assert box.sshd is not None
     found = psutil.Process(box.sshd.pid).children(recursive=True)
     return [process for process in found if process.name().startswith("sshd")]
-
-
-def engine_of(box: Box) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        move_into(box.home, patch)
-        pid = lock_holder()
-    assert pid is not None
-    return pid
 
 
 def words(process: psutil.Process) -> str:

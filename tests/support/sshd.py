@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.api import stop_engine
+from engine.api import lock_holder, stop_engine
 from tests.support.homes import move_into, new_home
 from tests.support.pty_app import ROOT
 
@@ -53,6 +53,14 @@ class Box:
     def ssh(self) -> list[str]:
         """`ssh` with that configuration."""
         return ["ssh", "-F", str(self.config)]
+
+    def engine(self) -> int:
+        """The pid of the engine that runs there."""
+        with pytest.MonkeyPatch.context() as patch:
+            move_into(self.home, patch)
+            pid = lock_holder()
+        assert pid is not None
+        return pid
 
     @property
     def command(self) -> Path:

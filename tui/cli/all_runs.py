@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engine.api import ErrorInfo, QwillError, Target, commands, connect, runs
 from tui import hosts
-from tui.cli import output
-from tui.cli.run_rows import loss, progress, row
+from tui.cli import output, run_rows
+from tui.cli.run_rows import brief, row
 from tui.places import HERE
 
-HEADER = ("where", "run", "name", "state", "step", "loss", "eval", "base")
+HEADER = ("where", *run_rows.HEADER)
 NUMBERS = (4, 5, 6)
 """Columns that are aligned on the right."""
 
@@ -45,7 +45,7 @@ async def listing(args: argparse.Namespace) -> int:
         )
         return 1 if any(each.error for each in found) else 0
     if rows:
-        output.table([HEADER, *(_cells(where, info) for where, info in rows)], right=NUMBERS)
+        output.table([HEADER, *((where, *brief(info)) for where, info in rows)], right=NUMBERS)
     else:
         output.say("No runs yet.")
     for each in found:
@@ -67,17 +67,3 @@ async def _ask(where: str, address: str) -> Found:
         return Found(where, (), error.info)
     finally:
         await client.close()
-
-
-def _cells(where: str, info: runs.RunInfo) -> tuple[str, ...]:
-    facts: tuple[Any, ...] = (
-        where,
-        info.id,
-        info.name,
-        f"{info.state} {info.place}" if info.place else info.state,
-        progress(info),
-        loss(info.loss),
-        loss(info.eval_loss),
-        info.spec.model,
-    )
-    return facts

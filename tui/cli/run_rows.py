@@ -7,6 +7,8 @@ from typing import Any
 from engine.api import Client, commands, fault, runs
 from tui.cli import output
 
+HEADER = ("run", "name", "state", "step", "loss", "eval", "base")
+"""Of `brief`."""
 FIELDS = (
     "id",
     "name",
@@ -43,6 +45,19 @@ FIELDS = (
     "left_out",
     "findings",
 )
+
+
+def brief(info: runs.RunInfo) -> tuple[str, ...]:
+    """A run in the columns that every list of runs has."""
+    return (
+        info.id,
+        info.name,
+        f"{info.state} {info.place}" if info.place else info.state,
+        progress(info),
+        loss(info.loss),
+        loss(info.eval_loss),
+        info.spec.model,
+    )
 
 
 def row(info: runs.RunInfo) -> dict[str, Any]:

@@ -7,14 +7,14 @@ import asyncio
 import time
 
 from engine.api import Client, commands, events, runs
-from tui.cli import output, run_page, run_steering
+from tui.cli import output, run_page, run_rows, run_steering
 from tui.cli.attach import attach
 from tui.cli.attached import attached
 from tui.cli.follow import follow
-from tui.cli.run_rows import find, loss, progress, row
+from tui.cli.run_rows import brief, find, progress, row
 from tui.format import clock
 
-HEADER = ("run", "name", "state", "step", "loss", "eval", "base", "created")
+HEADER = (*run_rows.HEADER, "created")
 NUMBERS = (3, 4, 5)
 """Columns that are aligned on the right."""
 STOP_SECONDS = 30.0
@@ -80,16 +80,7 @@ async def _list(client: Client, *, as_json: bool) -> int:
 
 
 def _row(info: runs.RunInfo) -> tuple[str, ...]:
-    return (
-        info.id,
-        info.name,
-        f"{info.state} {info.place}" if info.place else info.state,
-        progress(info),
-        loss(info.loss),
-        loss(info.eval_loss),
-        info.spec.model,
-        clock(info.created),
-    )
+    return (*brief(info), clock(info.created))
 
 
 async def _stop(client: Client, args: argparse.Namespace) -> int:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from engine.api import ErrorInfo, commands, runs
 from tui.memory_view import MemoryView, Record
 from tui.screens.layer import Layer
+from tui.screens.pausing import ask_how
 from tui.widgets.lines import name
 from tui.widgets.memory_chart import MemoryChart
 from tui.widgets.memory_facts import MemoryFacts
 
 if TYPE_CHECKING:
     from tui.screens.memory_verbs import MemoryVerbs
-
-MODES: tuple[runs.PauseMode, ...] = ("hold", "yield", "park")
 
 
 class MemoryMoves(Layer):
@@ -166,18 +165,7 @@ class MemoryMoves(Layer):
             words = f"{name(run.name)} goes on."
             self.ask(commands.ResumeRun(run=run.id), lambda _: self.say(words))
         else:
-            self._ask_how(run)
-
-    def _ask_how(self, run: runs.RunInfo) -> None:
-        from tui.modals.run_lists import PausePicker
-
-        def chosen(mode: str | None) -> None:
-            known = next((each for each in MODES if each == mode), None)
-            if known is not None:
-                words = f"{name(run.name)} pauses after its present step; p lets it go on."
-                self.ask(commands.PauseRun(run=run.id, mode=known), lambda _: self.say(words))
-
-        self.app.push_screen(PausePicker(run), chosen)
+            ask_how(self, run)
 
     def action_memory_unload(self) -> None:
         models = self.state.engine.models.values()

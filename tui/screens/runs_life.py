@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from engine.api import commands, runs
+from tui.screens.pausing import ask_how
 from tui.screens.runs_base import RunsBase
 from tui.widgets.lines import name
 
-MODES: tuple[runs.PauseMode, ...] = ("hold", "yield", "park")
 AGAIN = ("stopped", "failed")
 """Ended states from which a run can go on where it was saved."""
 
@@ -25,20 +25,9 @@ class RunsLife(RunsBase):
             words = f"{name(run.name)} is held back; p lets it into the queue again."
             self.ask(commands.PauseRun(run=run.id, mode="park"), lambda _: self.say(words))
         elif run.state == "running":
-            self._ask_how(run)
+            ask_how(self, run)
         else:
             self.say(f"{name(run.name)} is done. R does it again, t with other settings.")
-
-    def _ask_how(self, run: runs.RunInfo) -> None:
-        from tui.modals.run_lists import PausePicker
-
-        def chosen(mode: str | None) -> None:
-            known = next((each for each in MODES if each == mode), None)
-            if known is not None:
-                words = f"{name(run.name)} pauses after its present step; p lets it go on."
-                self.ask(commands.PauseRun(run=run.id, mode=known), lambda _: self.say(words))
-
-        self.app.push_screen(PausePicker(run), chosen)
 
     def action_stop_run(self) -> None:
         run = self.table.run
