@@ -29,13 +29,14 @@ def other_place(desk: Desk, far: FakeEngine) -> None:
 async def test_a_place_is_switched_to_and_back_and_each_keeps_its_chat_and_its_draft() -> None:
     far = FakeEngine()
     async with open_desk() as desk:
-        other_place(desk, far)
+        desk.bench.wake_places()
         await desk.say("Hello from here.")
+        assert "PLACES" not in desk.text()
+        other_place(desk, far)
         desk.engine.finish("Hi.")
         desk.bench.composer.put("half a sentence")
         here = desk.bench
         await desk.until(lambda: here.state.engine.link == "open")
-        assert "PLACES" not in desk.text()
         here.wake_places()
         await desk.until("PLACES")
         desk.bench.run_command("places", "box")
