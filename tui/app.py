@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +22,7 @@ from tui.link import Wire
 from tui.screens.chat import Workbench
 from tui.text import Sanitise, clean_name
 from tui.themes import startup_theme
+from tui.tidy import EVERY, Tidy
 
 if TYPE_CHECKING:
     from engine.api import Line
@@ -112,10 +112,15 @@ class QwillApp(App[None]):
             self.workbench.say(keymap.complaints[0] + more, grave=True, for_seconds=12)
 
     def on_ready(self) -> None:
-        self.set_timer(1.0, _keep_what_is)
         if isinstance(self._driver, TerminalDriver):
+            self.set_timer(1.0, self._tidy_up)
             self.set_interval(2.0, self._driver.check)
             self.set_timer(WATCHED, self._driver.watch)
+
+    def _tidy_up(self) -> None:
+        driver = self._driver
+        assert isinstance(driver, TerminalDriver)
+        self.set_interval(EVERY, Tidy(lambda: driver.typed).look)
 
     def action_palette(self) -> None:
         from tui.modals.palette import palette
@@ -156,12 +161,6 @@ class QwillApp(App[None]):
         opened = self._places.workbenches() if self._places is not None else (self.workbench,)
         for workbench in opened:
             await workbench.link.close()
-
-
-def _keep_what_is() -> None:
-    """What was made for the first paint stays for good: the collector need not look at it."""
-    gc.freeze()
-    gc.enable()
 
 
 def run(

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import termios
+import time
 from collections.abc import Iterable
 from functools import lru_cache
 from threading import Lock
@@ -91,6 +92,8 @@ class TerminalDriver(LinuxDriver):
         self._foreign = 0
         """Bytes still to come that were typed before the terminal was ours."""
         self._passing = Lock()
+        self.typed = 0.0
+        """When the last key came, by the monotonic clock."""
         self._thin = _thin() if environment.REMOTE else None
         self._opened = False
         """Whether the mark that begins a frame waits for something to be in it."""
@@ -136,6 +139,7 @@ class TerminalDriver(LinuxDriver):
         if isinstance(message, events.Key) and message.key == _REPORTED:
             message = KeysReported()
         if isinstance(message, events.Key | events.Paste):
+            self.typed = time.monotonic()
             with self._passing:
                 if self._early is not None:
                     self._early.append(self._as_typed(message))

@@ -35,6 +35,7 @@ from tui.screens.place_verbs import PlaceVerbs
 from tui.screens.prompt_verbs import PromptVerbs
 from tui.screens.side_verbs import SideVerbs
 from tui.screens.tour_verbs import TourVerbs
+from tui.screens.typed_first import TypedFirst
 from tui.screens.version_verbs import VersionVerbs
 from tui.state import State
 from tui.widgets.banner import Banner
@@ -86,6 +87,7 @@ class Workbench(
     LookVerbs,
     PromptVerbs,
     ParamVerbs,
+    TypedFirst,
 ):
     """Owns the link; draws by the clock what the link has marked."""
 
@@ -377,17 +379,11 @@ class Workbench(
 
     def on_text_area_changed(self) -> None:
         if environment.REMOTE:
-            self._show_typed()
+            self.show_typed(self.composer)
         self.disarm()
         self.keep_draft_soon()
         self.measure_soon()
         self.hints.show_moment(self.moment())
-
-    def _show_typed(self) -> None:
-        """What was typed does not wait for the clock of the frames, which a growing reply keeps going."""
-        if self.is_current and not self.app._batch_count:
-            self._compositor.update_widgets(self._dirty_widgets)
-            self._compositor_refresh()
 
     def on_descendant_focus(self) -> None:
         self.side.set_class(self.focused is self.side, "-open")
