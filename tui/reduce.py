@@ -15,7 +15,9 @@ SHORT = "memory_short"
 """Code of a notice that says in words what the samples tell, too (engine.runs.relief)."""
 
 ELSEWHERE = 200
-"""Messages kept of chats that were never opened here: opening one reads it, and speeds need the newest."""
+"""Messages kept of chats that are not read here: opening one reads it, and speeds need the newest."""
+READ = 24
+"""Chats that stay read, those opened last; opening another one takes a request."""
 
 
 def from_snapshot(state: EngineState, snapshot: specs.Snapshot, now: float = 0.0) -> set[Dirty]:
@@ -75,6 +77,18 @@ def take_older(
     page.path[:0] = [message.id for message in older]
     page.more = more
     return {Dirty(What.PATH, chat)}
+
+
+def open_page(state: EngineState, chat: str) -> None:
+    """A chat is shown: it is the newest of those that stay read. One with a growing reply always does."""
+    page = state.pages.pop(chat, None)
+    if page is not None:
+        state.pages[chat] = page
+    growing = {turn.chat for turn in state.turns.values() if turn.live}
+    old = [each for each in state.pages if each != chat and each not in growing]
+    for each in old[: max(0, len(state.pages) - READ)]:
+        del state.pages[each]
+    _forget_elsewhere(state)
 
 
 def merge(shown: Turn | None, message: specs.Message, now: float) -> Turn:

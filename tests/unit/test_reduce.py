@@ -13,7 +13,18 @@ from engine.api import ErrorInfo, events, specs
 from tests.support.fake_engine import DEMO, SAMPLE, snapshot
 from tests.support.fake_runs import run_info
 from tui.curve import Curve
-from tui.reduce import ELSEWHERE, Dirty, What, apply, from_snapshot, lose_link, take_older, take_page
+from tui.reduce import (
+    ELSEWHERE,
+    READ,
+    Dirty,
+    What,
+    apply,
+    from_snapshot,
+    lose_link,
+    open_page,
+    take_older,
+    take_page,
+)
 from tui.reduce_runs import CURVES, take_curve
 from tui.state import EngineState, Page
 
@@ -212,6 +223,30 @@ def test_what_other_clients_chat_about_is_forgotten_beyond_the_newest(state: Eng
     assert opened | {"waits", f"{3 * ELSEWHERE - 1}"} <= set(state.turns)
     assert len(state.turns) <= len(opened) + 2 + ELSEWHERE
     assert "first" not in state.turns
+
+
+def test_chats_opened_long_ago_are_no_longer_kept_in_memory(state: EngineState) -> None:
+    for number in range(3 * READ):
+        chat = specs.ChatInfo(id=f"c{number}", title="", model="demo")
+        messages = tuple(
+            specs.Message(id=f"{number}/{each}", chat=chat.id, role="user") for each in range(ELSEWHERE)
+        )
+        open_page(state, chat.id)
+        take_page(state, chat, messages, more=False, now=0.0)
+    open_page(state, "c1")  # the oldest one's turn is over long ago: it is read again
+    assert list(state.pages)[-1] == f"c{3 * READ - 1}"
+    assert state.path("c1") == []
+    assert state.path(f"c{3 * READ - 1}")
+    assert [turn.id for turn in state.path("c")] == ["q", "r"]  # its reply is still written
+    assert len(state.pages) <= READ + 1
+    assert len(state.turns) <= (READ + 2) * ELSEWHERE
+
+
+def test_a_chat_that_is_shown_again_is_the_newest(state: EngineState) -> None:
+    for name in ("a", "b"):
+        take_page(state, specs.ChatInfo(id=name, title="", model="demo"), (), more=False, now=0.0)
+    open_page(state, "a")
+    assert list(state.pages) == ["c", "b", "a"]
 
 
 def test_curves_of_ended_runs_are_forgotten_beyond_those_read_last(state: EngineState) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from engine.api import EngineError, commands, specs
 from tui.format import plural, shorten
-from tui.reduce import Dirty, What
+from tui.reduce import Dirty, What, open_page
 from tui.screens.thought_verbs import ThoughtVerbs
 from tui.widgets.lines import name
 
@@ -24,6 +24,7 @@ class ChatVerbs(ThoughtVerbs):
         self.keep_draft()
         self.keep_view()
         self.state.chat = chat
+        open_page(self.state.engine, chat)
         known = self.state.engine.chats.get(chat)
         self.composer.put(self.state.drafts.get(chat, known.draft if known else ""))
         self.link.mark({Dirty(What.PATH, chat), Dirty(What.CHATS), Dirty(What.ENGINE), Dirty(What.SPEED)})
