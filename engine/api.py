@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from engine.parcels.collect import collect, waiting
     from engine.parcels.fetch import fetch
     from engine.parcels.push import push
+    from engine.plain_files import not_attached, open_plain
     from engine.protocol.fit import FitRules
     from engine.protocol.training import ALIASES
     from engine.remote.ssh import Line, call, call_blocking
@@ -107,6 +108,8 @@ _LATER = {
     "setup_host": "engine.setup.line",
     "fetch": "engine.parcels.fetch",
     "push": "engine.parcels.push",
+    "not_attached": "engine.plain_files",
+    "open_plain": "engine.plain_files",
     "FORMS": "engine.interchange.save",
     "Form": "engine.interchange.save",
     "Tally": "engine.interchange.found",
@@ -167,6 +170,8 @@ __all__ = [
     "NEEDS_PERSON",
     "call",
     "call_blocking",
+    "not_attached",
+    "open_plain",
     "pump_stdio",
     "run_there",
     "ALIASES",

@@ -317,6 +317,7 @@ class Host:
             c.ReadFile: self._parcels.read,
             c.KeepRun: self._parcels.keep,
             c.ListFolder: self._parcels.names,
+            c.ReadNamed: self._parcels.named,
             c.CountTokens: self._prompting.count,
             c.MeasureContext: self._prompting.measure,
             c.ShowVersion: tree.show,

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
-import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
-from engine.api import EngineError, fault, specs, state_dir, write_atomic
-from tui.places import of_here
+from engine.api import EngineError, commands, not_attached, open_plain, specs, state_dir, write_atomic
+from tui.places import of_here, parse, say
 
 MOST = 1_000_000
 """Bytes of a file at most."""
 FORGET_AFTER = 60 * 86400.0
 """Seconds after which files kept for a chat that nobody came back to are dropped."""
 _BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
-_KINDS = {
-    stat.S_IFDIR: "is a folder; attach the files in it one by one",
-    stat.S_IFIFO: "is a pipe, not a file",
-    stat.S_IFSOCK: "is a socket, not a file",
-    stat.S_IFCHR: "is a device, not a file",
-    stat.S_IFBLK: "is a device, not a file",
-}
+
+
+Request = Callable[[Any], Awaitable[Any]]
+"""Asks the engine. Raises EngineError, EngineLost."""
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,37 +40,59 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     images: tuple[specs.ImageRef, ...] = ()
 
 
-def read_file(typed: str) -> specs.Attachment:
-    """The text of a file. Raises EngineError `not_attached`, whose title is one sentence for people."""
-    shown, data = read_bytes(
-        typed, MOST, lambda size: f"has {size / 1e6:.1f} MB; 1 MB is the most that can be attached", _KINDS
-    )
-    if len(data) > MOST:
-        raise refused(shown, "grew over 1 MB while it was read")
-    return specs.Attachment(shown, _text(shown, data))
+async def read_file(request: Request, typed: str, host: str) -> specs.Attachment:
+    """The text of a file, as `read_either` finds it."""
+    return as_text(*await read_either(request, typed, host, MOST))
 
 
-def read_bytes(
-    typed: str, most: int, too_large: Callable[[int], str], kinds: Mapping[int, str]
-) -> tuple[str, bytes]:
-    """The name to show of a file, and its bytes, at most one more than `most`.
-
-    `too_large` says what is wrong with so many bytes, `kinds` what is wrong with a kind of file
-    (`stat.S_IFMT`). Raises EngineError `not_attached`.
-    """
+def read_bytes(typed: str, most: int) -> tuple[str, bytes]:
+    """The name to show of a file, and its bytes. Raises EngineError `not_attached`."""
     path = resolve(typed)
     shown = shown_name(path)
+    with open_plain(path, shown) as (file, size):
+        if size > most:
+            raise too_large(shown, size, most)
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise not_attached(shown, "grew while it was read")
+    return shown, data
+
+
+async def read_either(request: Request, typed: str, host: str, most: int) -> tuple[str, bytes]:
+    """The same of a file here or, as `box:PATH`, on the engine's machine, from where it comes in parts.
+
+    `host`: what that machine is called; empty is this one. Raises as `request` does, too.
+    """
+    place = parse(typed, host)
+    if place.side != "there":
+        return await asyncio.to_thread(read_bytes, typed, most)
+    shown, data = say("there", place.path.rpartition("/")[2], host), b""
+    while True:
+        part = await _part(request, commands.ReadNamed(place.path, len(data)), host)
+        if part.size > most:
+            raise too_large(shown, part.size, most)
+        data += part.data
+        if len(data) == part.size:
+            return shown, data
+        if not part.data or len(data) > part.size:
+            raise not_attached(shown, "changed while it was read")
+
+
+async def _part(request: Request, command: commands.ReadNamed, host: str) -> commands.NamedPart:
     try:
-        found = path.stat()  # before it is opened: opening a pipe or a device can wait, or do something
-        if not stat.S_ISREG(found.st_mode):
-            raise refused(shown, kinds.get(stat.S_IFMT(found.st_mode), "is not a file"))
-        if found.st_size > most:
-            raise refused(shown, too_large(found.st_size))
-        return shown, _read(path, most)
-    except OSError as error:
-        raise refused(shown, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:  # a path with a NUL in it
-        raise refused(shown, "is no path") from error
+        part: commands.NamedPart = await request(command)
+    except EngineError as error:
+        if error.info.code == "not_attached":
+            raise EngineError(replace(error.info, title=say("there", error.info.title, host))) from error
+        raise
+    return part
+
+
+def too_large(shown: str, size: int, most: int) -> EngineError:
+    """The fault of a file with so many bytes."""
+    return not_attached(
+        shown, f"has {size / 1e6:.1f} MB; {most / 1e6:.0f} MB is the most that can be attached"
+    )
 
 
 def resolve(typed: str) -> Path:
@@ -131,30 +152,18 @@ def recall(chat: str) -> Kept:
         return Kept()
 
 
-def _read(path: Path, most: int) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError("it changed while it was opened")
-        return file.read(most + 1)
-
-
-def _text(shown: str, data: bytes) -> str:
+def as_text(shown: str, data: bytes) -> specs.Attachment:
+    """A file of text in UTF-8, or UTF-16 with its mark. Raises EngineError `not_attached`."""
     coding = next((coding for bom, coding in _BOMS if data.startswith(bom)), "utf-8")
     try:
         text = data.decode(coding)
     except UnicodeDecodeError as error:
-        raise refused(shown, "is not text (UTF-8)") from error
+        raise not_attached(shown, "is not text (UTF-8)") from error
     if "\0" in text:
-        raise refused(shown, "is not text (UTF-8)")
+        raise not_attached(shown, "is not text (UTF-8)")
     if not text.strip():
-        raise refused(shown, "is empty")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def refused(shown: str, why: str) -> EngineError:
-    """The fault of a file that cannot go with a message: its name and what is wrong with it."""
-    return fault("not_attached", f"{shown} {why}")
+        raise not_attached(shown, "is empty")
+    return specs.Attachment(shown, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _kept_path(chat: str) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from engine.api import commands, specs
-from tui.attach import read_bytes, refused
+from engine.api import commands, not_attached, specs
+from tui.attach import Request, read_either
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -27,18 +27,16 @@ def is_image(path: str) -> bool:
     return path.strip().lower().endswith(ENDINGS)
 
 
-def read_image(typed: str) -> tuple[str, bytes]:
-    """Name and bytes of a file. Raises EngineError `not_attached`, whose title is one sentence for people."""
-    shown, data = read_bytes(
-        typed, MOST, lambda size: f"has {size / 1e6:.0f} MB; {MOST // 1_000_000} MB are the most", {}
-    )
+async def read_image(request: Request, typed: str, host: str) -> tuple[str, bytes]:
+    """Name and bytes of a file, as `read_either` finds it. Raises EngineError `not_attached`."""
+    shown, data = await read_either(request, typed, host, MOST)
     if not data:
-        raise refused(shown, "is empty")
+        raise not_attached(shown, "is empty")
     return shown, data
 
 
 async def upload(
-    request: Callable[[Any], Awaitable[Any]],
+    request: Request,
     name: str,
     data: bytes,
     *,
@@ -60,7 +58,7 @@ async def upload(
         if last:
             break
     if answer.image is None:
-        raise refused(name, "was not received whole; attach it again")
+        raise not_attached(name, "was not received whole; attach it again")
     return answer.image
 
 

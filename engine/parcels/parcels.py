@@ -86,6 +86,10 @@ class Parcels:
         """Completions of a typed path."""
         return await self._disk.run(folders.names, command)
 
+    async def named(self, command: p.ReadNamed) -> p.NamedPart:
+        """A part of a file that a person named. Raises EngineError `not_attached`."""
+        return await self._disk.run(folders.read, command)
+
     async def forget(self) -> None:
         """Drop what nobody needs any more."""
         specs = [info.spec for info in self._runner.infos()]

@@ -95,9 +95,11 @@ from engine.protocol.parcels import (
     KeptFile,
     ListFiles,
     ListFolder,
+    NamedPart,
     Parcel,
     PutPart,
     ReadFile,
+    ReadNamed,
 )
 from engine.protocol.pictures import Preview, PutImage, ReadImage, Upload
 from engine.protocol.race import (
@@ -285,6 +287,8 @@ __all__ = [
     "Parcel",
     "PutPart",
     "ReadFile",
+    "ReadNamed",
+    "NamedPart",
     "ReadMemory",
     "MemoryPage",
     "MemoryPoint",
@@ -758,6 +762,7 @@ AnyCommand = (
     | ReadFile
     | KeepRun
     | ListFolder
+    | ReadNamed
     | KeepFree
     | StartServing
     | StopServing

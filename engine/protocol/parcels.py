@@ -147,3 +147,23 @@ class ListFolder(Command, frozen=True, tag=True):
     """From `/` or `~` on; what stands behind the last slash is the beginning of a name."""
     folders: bool = False
     """Only folders."""
+
+
+class NamedPart(msgspec.Struct, frozen=True):
+    """Bytes of a file from an offset on; fewer than asked for at its end."""
+
+    data: bytes
+    size: int
+    """Of the whole file."""
+
+
+class ReadNamed(Command, frozen=True, tag=True):
+    """A part, PART bytes at most, of a file on the engine's machine that a person named.
+
+    Only regular files, and none of the kernel's own. Raises EngineError `not_attached`.
+    """
+
+    Result: ClassVar[type] = NamedPart
+    path: str
+    """From `/` or `~` on."""
+    offset: int = 0

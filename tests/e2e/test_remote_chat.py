@@ -43,6 +43,20 @@ async def test_a_chat_prints_there_what_it_prints_here(shared_box: Box) -> None:
     assert there.json.keys() == facts.keys()
 
 
+async def test_a_file_that_lies_there_goes_with_a_message(shared_box: Box) -> None:
+    (shared_box.home / "rule.txt").write_text("Answer in verse.")
+    words = ("--host", "box", "chat", "-p", "Who are you?", "--no-think", "--json")
+    alone = await qwill(*words)
+    said = await qwill(*words, "--file", f"box:{shared_box.home}/rule.txt")
+    assert said.code == 0, said
+    assert said.json["stats"]["prompt_tokens"] > alone.json["stats"]["prompt_tokens"] + 4
+    refused = await qwill(*words, "--file", f"box:{shared_box.home}/absent.txt")
+    assert (refused.code, refused.json["error"]["title"]) == (
+        1,
+        "box:absent.txt cannot be read: no such file or directory",
+    )
+
+
 async def test_the_host_of_the_environment_is_taken_and_the_box_remembered(
     shared_box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,8 +124,9 @@ async def test_screens_that_die_cost_the_run_no_step_and_the_next_one_has_it_all
     """F8: a hang-up, a SIGHUP, a SIGKILL, again and again; the last with a reply, for which a run waits."""
     client = await connect(Target())
     run = await training(client)
+    chat, _ = await ask(client)  # a run waits for a reply
+    await step_after(client, run, (await client.request(commands.ReadRun(run, 0))).run.step + 1)
     first, engine = (await client.request(commands.ReadRun(run, 0))).run.step, lock_holder()
-    chat, _ = await ask(client)
     opened, drawn, gone = [], [], []
     deaths = 100 if full else 1
     for number in range(deaths):

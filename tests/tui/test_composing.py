@@ -12,7 +12,7 @@ from textual import events as keyboard
 from engine.api import commands
 from tests.support.fake_engine import FakeEngine
 from tests.tui.desk import NARROW, Desk, open_desk
-from tui.widgets.composer import Composer
+from tui.screens.help import Help
 
 
 @pytest.fixture
@@ -361,11 +361,36 @@ async def test_enter_in_the_same_burst_sends_what_was_typed_and_not_what_was_off
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with open_desk() as desk:
-        composer, told = desk.bench.composer, []
+        composer = desk.bench.composer
+        told: list[str] = []
         composer.put("/system")
         await desk.until(lambda: composer.completing)
         with monkeypatch.context() as watched:
-            watched.setattr(composer, "post_message", told.append)
+            watched.setattr(desk.bench, "take_text", told.append)
             composer.insert(" Be brief.")
             composer.action_send()
-        assert [each.text for each in told if isinstance(each, Composer.Sent)] == ["/system Be brief."]
+        assert told == ["/system Be brief."]
+
+
+async def test_keys_behind_a_binding_in_the_same_burst_find_it_done() -> None:
+    async with open_desk() as desk:
+        await desk.replied("First.", "Yes.")
+        first = desk.bench.state.chat
+        for key in ("ctrl+n", *"Second.", "enter"):
+            character = key if len(key) == 1 else None
+            desk.app.post_message(keyboard.Key(key, character))
+        await desk.until(lambda: len(desk.engine.asked(commands.Send)) == 2)
+        assert [each.text for each in desk.engine.asked(commands.Send)] == ["First.", "Second."]
+        assert desk.engine.asked(commands.Send)[1].chat != first
+        desk.engine.finish("Both.", chat=desk.bench.state.chat)
+        await desk.until("Both.")
+        await desk.until(lambda: not desk.bench.transcript.busy)
+
+
+async def test_keys_behind_one_that_opens_a_screen_go_to_that_screen() -> None:
+    async with open_desk() as desk:
+        for key in ("f1", *"train"):
+            desk.app.post_message(keyboard.Key(key, key if len(key) == 1 else None))
+        await desk.until(lambda: isinstance(desk.app.screen, Help))
+        await desk.pilot.pause(0.1)
+        assert desk.bench.composer.text == ""

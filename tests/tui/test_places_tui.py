@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.api import ErrorInfo, commands, events
-from engine.parcels import depot
+from engine.parcels import depot, folders
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_runs import REPORT, RunDesk, run_info
 from tests.tui.desk import Desk, open_desk
@@ -149,3 +149,27 @@ async def test_a_file_of_this_side_is_sent_before_it_is_checked_and_the_field_na
         await desk.until(
             lambda: any(each.data == "/data/legal.jsonl" for each in far.asked(commands.CheckData))
         )
+
+
+async def test_a_file_of_the_box_is_completed_and_goes_with_the_message(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Buy milk.")
+    far = FakeEngine()
+    far.answers |= {commands.ListFolder: folders.names, commands.ReadNamed: folders.read}
+    async with open_desk() as desk:
+        other_place(desk, far)
+        desk.bench.run_command("places", "box")
+        await desk.until("box (ssh)")
+        await desk.until(lambda: desk.bench.state.engine.link == "open")
+        await desk.press(*"Sum up @bo")
+        await desk.until("files there")
+        await desk.press("tab")
+        await desk.until("your folder there")
+        desk.bench.composer.put(f"Sum up @box:{tmp_path}/no")
+        await desk.until("notes.txt")
+        await desk.press("enter")
+        await desk.until("@box:notes.txt")
+        await desk.press("enter")
+        await desk.until(lambda: far.asked(commands.Send))
+        assert [(each.name, each.text) for each in far.asked(commands.Send)[0].files] == [
+            ("box:notes.txt", "Buy milk.")
+        ]

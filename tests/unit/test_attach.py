@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 
 from engine.api import EngineError, specs
 from engine.chat.files import with_files
-from tui.attach import Kept, dropped, keep, read_file, recall
+from tui.attach import MOST, Kept, as_text, dropped, keep, read_bytes, recall
 from tui.pasted import Pastes, big, tidy
 from tui.path_search import find
 from tui.words import BOUNDARY, RUN
+
+
+def read_file(typed: str) -> specs.Attachment:
+    return as_text(*read_bytes(typed, MOST))
 
 
 def refusal(path: Path | str) -> str:

@@ -197,13 +197,17 @@ def test_the_store_gives_images_back_and_takes_them_into_a_fork(tmp_path: Path) 
     store.close()
 
 
-def test_files_are_read_only_where_they_are_files(tmp_path: Path) -> None:
+async def nobody(command: object) -> object:
+    raise AssertionError("a file of this machine asks nobody")
+
+
+async def test_files_are_read_only_where_they_are_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "empty.png").touch()
     (tmp_path / "cat.png").write_bytes(picture())
     with open(tmp_path / "huge.png", "wb") as file:
         file.truncate(FILE_LIMIT + 1)
-    assert read_image(str(tmp_path / "cat.png")) == ("cat.png", picture())
+    assert await read_image(nobody, str(tmp_path / "cat.png"), "box") == ("cat.png", picture())
     for name, words in (
         ("pipe.png", "not a file"),
         ("empty.png", "empty"),
@@ -211,7 +215,7 @@ def test_files_are_read_only_where_they_are_files(tmp_path: Path) -> None:
         ("no.png", "no such"),
     ):
         with pytest.raises(EngineError) as caught:
-            read_image(str(tmp_path / name))
+            await read_image(nobody, str(tmp_path / name), "")
         assert words in caught.value.info.title
     assert is_image("A/B.JPG")
     assert not is_image("notes.txt")

@@ -31,12 +31,13 @@ def run(args: argparse.Namespace) -> int:
         from tui.linear.loop import run as talk
 
         return talk(args)
-    return asyncio.run(_ask(args, chat_input.prompt(args), chat_input.attachments(args.files)))
+    return asyncio.run(_ask(args, chat_input.prompt(args)))
 
 
-async def _ask(args: argparse.Namespace, prompt: str, files: tuple[specs.Attachment, ...]) -> int:
+async def _ask(args: argparse.Namespace, prompt: str) -> int:
     client = await connect(target(args), workbench=False)
     try:
+        files = await chat_input.attachments(client, args.files)
         chat = await begin(client, args, save=bool(args.save))
         images = await chat_input.bring_images(client, args.images, saved=bool(args.save))
         await load(client, chat.model, dtype=args.dtype, quant=held(args), evict=args.evict)

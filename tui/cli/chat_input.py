@@ -36,13 +36,16 @@ def prompt(args: argparse.Namespace) -> str:
     return text
 
 
-def attachments(names: list[str]) -> tuple[specs.Attachment, ...]:
-    """The text files to go with a message. Raises EngineError `not_attached` and `too_much_text`."""
+async def attachments(client: Client, names: list[str]) -> tuple[specs.Attachment, ...]:
+    """The text files to go with a message, from here or the client's host.
+
+    Raises EngineError `not_attached` and `too_much_text`.
+    """
     if not names:
         return ()
     from tui.attach import read_file
 
-    files = tuple(read_file(name) for name in names)
+    files = tuple([await read_file(client.request, name, client.host) for name in names])
     if sum(len(file.text.encode()) for file in files) > MOST:
         raise fault(
             "too_much_text", "These files are more text than one message holds", remedy="Attach fewer of them"
@@ -56,7 +59,8 @@ async def bring_images(client: Client, names: list[str], *, saved: bool) -> tupl
         return ()
     from tui.images import read_image, upload
 
-    return tuple([await upload(client.request, *read_image(name), saved=saved) for name in names])
+    ask, host = client.request, client.host
+    return tuple([await upload(ask, *await read_image(ask, name, host), saved=saved) for name in names])
 
 
 def _piped() -> bool:

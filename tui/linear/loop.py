@@ -41,12 +41,12 @@ async def _run(args: argparse.Namespace) -> int:
     def on_lost(info: ErrorInfo) -> None:
         told.add(asyncio.ensure_future(reader.aside(lambda: paper.say(words.lost(info)))))
 
-    files = attachments(args.files)
     link = Link(dial, on_lost)
     lines = Lines(sys.stdin.fileno())
     reader: Reader = PlainReader(lines, paper)
     await link.open()
     try:
+        files = await attachments(link.client, args.files)
         wishes = Wishes(args.dtype, args.evict, args.save is not False, args.show_thinking, held(args))
         chat = await begin(link.client, args, save=wishes.save)
         if _can_edit():

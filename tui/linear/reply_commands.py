@@ -62,7 +62,7 @@ async def file(talk: Talk, argument: str) -> None:
         waiting = ", ".join(file.name for file in talk.files)
         talk.paper.say(f"With the next message: {waiting}." if waiting else "/file takes a path.")
         return
-    talk.files.append(read_file(argument))
+    talk.files.append(await read_file(talk.link.request, argument, talk.link.client.host))
     talk.paper.say(f"{talk.files[-1].name} goes with the next message.")
 
 
@@ -73,7 +73,8 @@ async def image(talk: Talk, argument: str) -> None:
         waiting = ", ".join(image.name for image in talk.images)
         talk.paper.say(f"With the next message: {waiting}." if waiting else "/image takes a path.")
         return
-    brought = await upload(talk.link.request, *read_image(argument), saved=talk.chat.saved)
+    found = await read_image(talk.link.request, argument, talk.link.client.host)
+    brought = await upload(talk.link.request, *found, saved=talk.chat.saved)
     talk.images.append(brought)
     talk.paper.say(f"{brought.name} ({words(brought)}) goes with the next message.")
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from textual.suggester import Suggester
 
-from engine.api import EngineError, EngineLost, commands
 from tui import places
-from tui.path_search import sayable
-
-Ask = Callable[[Any], Awaitable[Any]]
-"""A request to the engine."""
+from tui.path_search_there import Ask, find_there
 
 
 class PlaceSuggester(Suggester):
@@ -40,13 +33,7 @@ class PlaceSuggester(Suggester):
         return f"{head}{completed}" if completed else None
 
     async def _there(self, path: str) -> str | None:
-        folder, slash, start = path.rpartition("/")
-        if not slash or not start:
+        if not path.rpartition("/")[2]:
             return None
-        try:
-            page: commands.FolderPage = await self._ask(commands.ListFolder(path, self._folders))
-        except (EngineError, EngineLost):
-            return None
-        names = (each for each in page.entries if each.name.startswith(start) and sayable(each.name))
-        found = next(names, None)
-        return f"{folder}/{found.name}{'/' if found.folder else ''}" if found else None
+        found = await find_there(self._ask, path, folders=self._folders)
+        return next((each.text for each in found if each.text.startswith(path)), None)

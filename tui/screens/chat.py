@@ -164,7 +164,7 @@ class Workbench(
         self.transcript = Transcript(self.state)
         self.suggestions = Suggestions()
         self.history = PromptHistory(self.state, self.link)
-        self.composer = Composer(self.suggestions, self._complete, self.history.prompts, self.take_back)
+        self.composer = Composer(self.suggestions, self)
         self.edit_line = EditLine()
         self.card = TourCard()
         self.outbox = Outbox(host)
@@ -336,17 +336,17 @@ class Workbench(
 
     # --- what the widgets say ---------------------------------------------------------------
 
-    def on_composer_sent(self, event: Composer.Sent) -> None:
-        if self.save_edit(event.text):
+    def take_text(self, text: str) -> None:
+        if self.save_edit(text):
             return
-        call = slash.parse(event.text)
+        call = slash.parse(text)
         if call is None:
-            self.composer.let_go(event.text)
-            self.send(event.text)
+            self.composer.let_go(text)
+            self.send(text)
         elif call.action is None:
             self.say(f"There is no command /{name(call.name)}. /help lists them.", grave=True)
         else:
-            self.composer.let_go(event.text)
+            self.composer.let_go(text)
             self.run_command(call.action.id, call.argument)
 
     def run_command(self, action_id: str, argument: str = "") -> None:
@@ -369,10 +369,10 @@ class Workbench(
 
         self.show_layer(Marked(self))
 
-    def on_composer_left(self, event: Composer.Left) -> None:
-        if event.key == "tab":
+    def leave_composer(self, key: str) -> None:
+        if key == "tab":
             self.action_next_pane()
-        elif event.key == "backspace":
+        elif key == "backspace":
             self.backspace_at_start()
         else:
             self.action_leave()
@@ -408,7 +408,10 @@ class Workbench(
 
     # --- what the composer asks -------------------------------------------------------------
 
-    def _complete(self, text: str) -> list[slash.Completion]:
+    async def earlier_prompts(self) -> list[str]:
+        return await self.history.prompts()
+
+    def complete_slash(self, text: str) -> list[slash.Completion]:
         return slash.complete(text, self.state.engine)
 
 

@@ -13,13 +13,14 @@ from tui.dirty import What
 from tui.screens.keymap_verbs import KeymapVerbs
 from tui.screens.screen_verbs import ScreenVerbs
 from tui.state import Turn
-from tui.widgets.composer import Composer
 from tui.widgets.lines import name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual.timer import Timer
+
+    from tui.path_search import Found
 
 MOST_TOGETHER = 640_000
 """Bytes of all files of one message: it goes to the engine as one line of at most 1 MiB."""
@@ -51,7 +52,7 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
         chat = self.state.chat
 
         async def read() -> None:
-            file = await asyncio.to_thread(read_file, path)
+            file = await read_file(self.link.request, path, self.state.engine.host)
             files = tuple(each for each in self.state.files.get(chat, ()) if each.name != file.name)
             held = sum(len(each.text.encode()) for each in (*files, file))
             if held > MOST_TOGETHER:
@@ -63,6 +64,16 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
             self._set_files(chat, (*files, file))
 
         self.attempt(read(), failed=lambda info: self.say(name(info.sentence()), grave=True))
+
+    async def find_paths(self, typed: str) -> list[Found]:
+        """What a path could become, here or, behind `box:`, on the engine's machine."""
+        from tui.path_search import find
+        from tui.path_search_there import find_either
+
+        host = self.state.engine.host
+        if not host:
+            return await asyncio.to_thread(find, typed)
+        return await find_either(self.link.request, typed, host)
 
     def action_detach(self, argument: str = "") -> None:
         """Take a file away: the one named, else the newest; `undo` brings the last one back."""
@@ -303,12 +314,9 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
 
     # --- what the composer says -------------------------------------------------------------
 
-    def on_composer_attach(self, event: Composer.Attach) -> None:
-        self.attach(event.path)
-
-    def on_composer_pasted(self, event: Composer.Pasted) -> None:
+    def count_paste(self, chip: str) -> None:
         """A big paste: tell its tokens on the chip."""
-        chip, pastes = event.chip, self.composer.pastes
+        pastes = self.composer.pastes
 
         def counted(count: commands.TokenCount) -> None:
             self.composer.relabel(chip, pastes.counted(chip, count.tokens, estimated=count.estimated))

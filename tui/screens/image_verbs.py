@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from engine.api import EngineError, EngineLost, ErrorInfo, commands, specs
@@ -55,7 +54,7 @@ class ImageVerbs(ComposeVerbs):
         saved = not self.state.incognito()
 
         async def bring() -> None:
-            title, data = await asyncio.to_thread(read_image, path)
+            title, data = await read_image(self.link.request, path, self.state.engine.host)
 
             def told(share: float) -> None:
                 if share < 1:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from rich.text import Text
 from textual import events
@@ -14,13 +12,14 @@ from textual.binding import BindingsMap, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.document._document import EditResult, Location
 from textual.document._edit import Edit
-from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static, TextArea
 
 from tui.actions import Where, in_place
 from tui.actions.keyed import chosen_keys
 from tui.bindings import bindings
 from tui.pasted import Pastes, big, tidy
+from tui.path_search import Found
 from tui.slash import Completion
 from tui.text import clean
 from tui.widgets.attachments import Attachments
@@ -31,6 +30,34 @@ _MENTION = re.compile(r'(?:^|(?<=\s))@("[^"\n]*|[^\s"]*)$')
 _OWN = BindingsMap(TextArea.BINDINGS)
 """The base class's keys, without those for scrolling, which it may leave to others."""
 _FILE = re.compile(r"/file[ \n]+(.*)$")
+
+
+class Desk(Protocol):
+    """What the composer has the workbench do, at once: the next key of the same burst finds it done."""
+
+    def complete_slash(self, text: str) -> list[Completion]:
+        """What a slash command could become."""
+
+    async def find_paths(self, typed: str) -> list[Found]:
+        """What a path could become."""
+
+    async def earlier_prompts(self) -> list[str]:
+        """What was asked before, the newest last."""
+
+    def take_back(self) -> bool:
+        """Up in the empty composer: whether a prompt that waits came back."""
+
+    def take_text(self, text: str) -> None:
+        """Enter, with big pastes opened."""
+
+    def leave_composer(self, key: str) -> None:
+        """Tab, Escape, or Backspace at the very start, with nothing to do for them in the composer."""
+
+    def attach(self, path: str) -> None:
+        """A file was picked."""
+
+    def count_paste(self, chip: str) -> None:
+        """A big paste became this chip."""
 
 
 class Composer(TextArea):
@@ -56,41 +83,7 @@ class Composer(TextArea):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"composer--chip"}
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.COMPOSER)
 
-    class Sent(Message):
-        """Enter, with big pastes opened."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class Left(Message):
-        """Tab, Escape, or Backspace at the very start, with nothing to do for them here."""
-
-        def __init__(self, key: str) -> None:
-            super().__init__()
-            self.key = key
-
-    class Attach(Message):
-        """A file was picked."""
-
-        def __init__(self, path: str) -> None:
-            super().__init__()
-            self.path = path
-
-    class Pasted(Message):
-        """A big paste became this chip."""
-
-        def __init__(self, chip: str) -> None:
-            super().__init__()
-            self.chip = chip
-
-    def __init__(
-        self,
-        suggestions: Suggestions,
-        complete: Callable[[str], list[Completion]],
-        history: Callable[[], Awaitable[list[str]]],
-        take_back: Callable[[], bool],
-    ) -> None:
+    def __init__(self, suggestions: Suggestions, desk: Desk) -> None:
         super().__init__(
             soft_wrap=True,
             tab_behavior="focus",
@@ -103,9 +96,7 @@ class Composer(TextArea):
         self._word_pattern = BOUNDARY  # type: ignore[assignment]  # `re` takes both
         self.pastes = Pastes()
         self._suggestions = suggestions
-        self._complete = complete
-        self._history = history
-        self._take_back = take_back
+        self._desk = desk
         self._walk: list[str] = []
         """Prompts being walked through, what was typed last."""
         self._at = 0
@@ -148,7 +139,7 @@ class Composer(TextArea):
         self.workers.cancel_group(self, "paths")
         self._span = None
         self._dropped = ""
-        self._suggestions.offer(self._complete(self.text) if self.text.startswith("/") else [])
+        self._suggestions.offer(self._desk.complete_slash(self.text) if self.text.startswith("/") else [])
 
     def _path_typed(self) -> tuple[str, tuple[Location, Location] | None]:
         """The path that is being typed after an @ or /file, and where it stands, the @ included."""
@@ -162,9 +153,7 @@ class Composer(TextArea):
         return mention[1].lstrip('"'), ((row, mention.start()), (row, column))
 
     async def _offer_paths(self, typed: str, span: tuple[Location, Location]) -> None:
-        from tui.path_search import find
-
-        found = await asyncio.to_thread(find, typed)
+        found = await self._desk.find_paths(typed)
         if self._path_typed() != (typed, span):
             return
         self._span, self._dropped = span, ""
@@ -180,7 +169,7 @@ class Composer(TextArea):
         self._suggestions.offer([])
         if chosen.whole:
             self.replace("", start, end, maintain_selection_offset=False)
-            self.post_message(self.Attach(path))
+            self._desk.attach(path)
             return
         text = f'"{chosen.text}' if " " in chosen.text and not command else chosen.text
         self.replace(("/file " if command else "@") + text, start, end, maintain_selection_offset=False)
@@ -188,16 +177,28 @@ class Composer(TextArea):
     # --- typing -----------------------------------------------------------------------------
 
     async def on_key(self, event: events.Key) -> None:
-        """The field's own keys act here and now.
+        """Every key acts here and now.
 
         A binding is looked up once its key has bubbled to the app; letters that came right behind it, as over
-        a slow link, would be in the text before it acts. And Enter would be a new line before that.
+        a slow link, would be in the text before it acts: those behind Ctrl+N in the wrong chat. And Enter
+        would be a new line before that. A key behind one that went elsewhere goes there, too.
         """
-        action = self._action_of(event.key, event.is_printable)
-        if action:
-            event.stop()
-            event.prevent_default()
+        elsewhere = self._focus_elsewhere()
+        if elsewhere is not None:
+            elsewhere._forward_event(event)
+        elif action := self._action_of(event.key, event.is_printable):
             await self.run_action(action)
+        elif event.is_printable or not await self.app._check_bindings(event.key):
+            return
+        event.stop()
+        event.prevent_default()
+
+    def _focus_elsewhere(self) -> Widget | None:
+        """What has the focus by now, where that is not this field any more."""
+        focused = self.app.focused
+        if self.app.screen is not self.screen:
+            return focused or self.app.screen
+        return focused if focused is not self else None
 
     def _action_of(self, key: str, printable: bool) -> str:
         """The action of ours or of the base class that this key has; empty for what is typed."""
@@ -223,7 +224,7 @@ class Composer(TextArea):
         if result is not None:
             self.move_cursor(result.end_location)
         if pasted != text:
-            self.post_message(self.Pasted(pasted))
+            self._desk.count_paste(pasted)
         elif result is not None and len(text) < 4096:
             self._offer_dropped(text, (start, result.end_location))
 
@@ -259,7 +260,7 @@ class Composer(TextArea):
             return
         self._suggestions.offer([])
         self._walk = []
-        self.post_message(self.Sent(text))
+        self._desk.take_text(text)
 
     def _meant(self, chosen: Completion) -> bool:
         """Whether Enter takes it: not what is only offered, nor a file elsewhere that was not picked."""
@@ -275,7 +276,7 @@ class Composer(TextArea):
         self._catch_up()
         chosen = self._suggestions.current
         if chosen is None:
-            self.post_message(self.Left("tab"))
+            self._desk.leave_composer("tab")
         else:
             self._take(chosen)
 
@@ -285,7 +286,7 @@ class Composer(TextArea):
             self._span, self._dropped = None, ""
             self._suggestions.offer([])
         else:
-            self.post_message(self.Left("escape"))
+            self._desk.leave_composer("escape")
 
     # --- prompts of before ------------------------------------------------------------------
 
@@ -294,7 +295,7 @@ class Composer(TextArea):
             self._suggestions.step(-1)
         elif not self.cursor_at_first_line:
             self.action_cursor_up()
-        elif self.text or self._walk or not self._take_back():
+        elif self.text or self._walk or not self._desk.take_back():
             await self._recall(-1)
 
     async def action_recall_newer(self) -> None:
@@ -309,7 +310,7 @@ class Composer(TextArea):
         """One prompt further: of those that begin as what was typed, where there are some."""
         if not self._walk or self._walk[self._at] != self.whole:
             typed = self.whole
-            prompts = await self._history()
+            prompts = await self._desk.earlier_prompts()
             alike = [each for each in prompts if each.startswith(typed) and each != typed]
             self._walk = [*(alike or prompts), typed]
             self._at = len(self._walk) - 1
@@ -376,7 +377,7 @@ class Composer(TextArea):
 
     def action_delete_left(self) -> None:
         if self.cursor_at_start_of_text and self.selection.is_empty:
-            self.post_message(self.Left("backspace"))
+            self._desk.leave_composer("backspace")
         else:
             super().action_delete_left()
 

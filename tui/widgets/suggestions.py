@@ -61,7 +61,7 @@ class Suggestions(Widget):
         column = min(self.size.width * 3 // 5, max((cell_len(name(item.text)) for item in shown), default=0))
         rows = []
         for index, item in enumerate(shown, start=first):
-            left = line((name(item.text), "bold")).truncate(max(column, 14), ellipsis=True)
+            left = line((_end(name(item.text), max(column, 14)), "bold"))
             left = left.pad_right(max(column, 14) - left.cell_length)
             content = left + line(" ", (item.about, "$thought"))
             content = content.truncate(self.size.width, ellipsis=True)
@@ -71,3 +71,12 @@ class Suggestions(Widget):
                 )
             rows.append(content)
         return stack(rows)
+
+
+def _end(text: str, columns: int) -> str:
+    """A text that is too wide loses its beginning: of a long path the name matters."""
+    if cell_len(text) <= columns:
+        return text
+    while cell_len(text) >= columns:
+        text = text[1:]
+    return f"…{text}"
