@@ -52,9 +52,16 @@ def missing(points: list[runs.StepPoint]) -> list[int]:
     return sorted(set(range(points[0].step, points[-1].step + 1)) - {point.step for point in points})
 
 
-def longest_gap(points: list[runs.StepPoint]) -> float:
-    """Of the time between two steps, the most in which no step was computed, in steps of usual length."""
-    gaps = [later.at - sooner.at - later.seconds for sooner, later in zip(points, points[1:], strict=False)]
+def longest_gap(points: list[runs.StepPoint], around: list[float] | None = None) -> float:
+    """Of the time between two steps, the most in which no step was computed, in steps of usual length.
+
+    `around`: only of those in which one of these moments lies, by the wall clock.
+    """
+    gaps = [
+        later.at - sooner.at - later.seconds
+        for sooner, later in zip(points, points[1:], strict=False)
+        if around is None or any(sooner.at <= moment <= later.at for moment in around)
+    ]
     return max(gaps, default=0.0) / usual(points)
 
 

@@ -20,7 +20,7 @@ async def test_a_killed_engine_is_told_and_every_token_stays() -> None:
         assert "Everything shown here is kept. F9 starts it again." in text
         assert "┊ so far thought" in text
         assert "interrupted – r asks again" in text
-        assert "F9 start the engine again" in text
+        assert "F9 reach the engine again" in text
 
 
 async def test_f9_dials_again_and_the_open_chat_is_read_again() -> None:

@@ -12,6 +12,7 @@ from tests.support.fake_runs import SPEC, RunDesk, run_info
 from tests.support.snapshot import check
 from tests.tui.desk import NARROW, TINY, WIDE, Desk, open_desk
 from tui.screens.memory import Memory
+from tui.screens.runs import Runs
 
 FULL = run_info(
     1, name="legal-full", state="done", phase="end", started=START, ended=START + 180, peak=int(31.8 * G)
@@ -288,3 +289,16 @@ async def test_without_a_run_a_model_can_be_let_go() -> None:
         assert "! short" in desk.text()
         desk.engine.emit(events.Sampled(sample=sample()))
         await desk.until(lambda: "Programs wait" not in desk.text())
+
+
+async def test_from_the_runs_it_shows_the_one_under_the_cursor() -> None:
+    async with open_desk(machine(FULL, NF4)) as desk:
+        desk.bench.run_command("runs", FULL.name)
+        await desk.until(lambda: isinstance(desk.app.screen, Runs))
+        runs_screen = desk.app.screen
+        assert isinstance(runs_screen, Runs)
+        await desk.until(lambda: runs_screen.table.run)
+        under = runs_screen.table.run
+        assert under is not None
+        await desk.press("f5")
+        await desk.until(lambda: isinstance(desk.app.screen, Memory) and screen(desk).shown == under.id)

@@ -102,7 +102,7 @@ ACTIONS: tuple[Action, ...] = (
         "Screen",
         keys=("f9",),
         slash="restart",
-        hint="start the engine again",
+        hint="reach the engine again",
         moments=(Moment.LOST,),
         priority=True,
     ),

@@ -23,7 +23,7 @@ class InspectVerbs(ScreenVerbs, RunVerbs):
         elif not reply.text and not reply.thinking:
             self.say("There is nothing in this reply to look into.")
         elif not self.link.open:
-            self.say("The engine is not there. F9 starts it.", grave=True)
+            self.say("The engine is not there. F9 connects again.", grave=True)
         else:
             from tui.screens.inspector import Inspector
 

@@ -76,7 +76,7 @@ class Layer(Covered):
     def action_layer_adapter(self) -> None:
         self.desk.action_toggle_adapter()
 
-    def _go(self, action: str) -> None:
+    def _go(self, action: str, argument: str = "") -> None:
         if self.moment().value != action:
             self.dismiss(None)
-            self.desk.run_command(action)
+            self.desk.run_command(action, argument)

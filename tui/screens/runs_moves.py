@@ -16,6 +16,11 @@ class RunsMoves(RunsBase):
 
     # --- the table --------------------------------------------------------------------------
 
+    def action_layer_memory(self) -> None:
+        """F5: the record of the run under the cursor."""
+        run = self.table.run
+        self._go("show_memory", run.id if run is not None else "")
+
     def action_run_up(self) -> None:
         self.table.step(-1)
 
