@@ -297,6 +297,7 @@ async def test_engines_killed_while_streaming_are_told_and_come_back_by_one_key(
             assert thinking(after) == before
             app.press("f9")
             began = time.monotonic()
+            await app.until(lambda lines: "engine was killed" not in "\n".join(lines), LOOSE, what="the link")
             await app.until("interrupted", LOOSE)
             back.append(time.monotonic() - began)
     told("until the screen said why", said)
