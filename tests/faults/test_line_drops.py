@@ -294,7 +294,7 @@ async def test_engines_killed_while_streaming_are_told_and_come_back_by_one_key(
             os.kill(engine, signal.SIGKILL)
             after = await app.until("engine was killed", LOOSE)
             said.append(time.monotonic() - began)
-            assert thinking(after) == before
+            assert thinking(after).startswith(before)  # folded, where the answer had just begun
             app.press("f9")
             began = time.monotonic()
             await app.until(lambda lines: "engine was killed" not in "\n".join(lines), LOOSE, what="the link")
