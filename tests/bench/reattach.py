@@ -13,15 +13,17 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from engine.api import Target, commands, connect, stop_engine
-from tests.bench.wire import isolate, long_script, write_reply
+from msgspec.structs import replace
+
+from engine.api import Target, commands, connect, events, stop_engine
+from tests.bench.wire import ASKED, CHAT, MODEL, RATE, REPLY, TEXT, isolate
 from tests.e2e.test_first_adapter import dots
 from tests.support.long_run import training
 from tests.support.pty_app import PtyApp
-from tests.support.scripted import engine_with
+from tests.support.scripted import Script, engine_with
 
 TIMES = 10
-WATCHED = 4.0
+WATCHED = 2.5
 """Seconds that each start is watched."""
 QUESTION = "What is 482 + 359?"
 Marks = Mapping[str, Callable[[list[str]], object]]
@@ -60,10 +62,9 @@ def main() -> int:
 
 async def _all() -> dict[str, Times]:
     found = {}
-    script = long_script()
+    script = Script(models=(MODEL,), chats=(CHAT,), messages=(ASKED, REPLY))
     async with engine_with(script):
-        writing = asyncio.create_task(write_reply(script, 10.0 * TIMES))
-        await asyncio.sleep(2.0)
+        writing = asyncio.create_task(_grow(script))
         found["a reply grows"] = await _measured({"the reply": lambda lines: "usual" in middle(lines)})
         writing.cancel()
     client = await connect(Target())
@@ -80,6 +81,17 @@ async def _all() -> dict[str, Times]:
         await client.close()
         stop_engine()
     return found
+
+
+async def _grow(script: Script) -> None:
+    """A reply at the pace of a real one; who comes later reads what there is."""
+    text = TEXT
+    while True:
+        piece = (TEXT * 40)[len(text) : len(text) + 4]
+        text += piece
+        script._messages = (ASKED, replace(REPLY, state="answering", text=text))
+        script.tell(events.TextDelta("c1", "a1", "answer", len(text) - len(piece), piece))
+        await asyncio.sleep(1 / RATE)
 
 
 async def _measured(marks: Marks) -> Times:
