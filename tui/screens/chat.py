@@ -377,9 +377,11 @@ class Workbench(
         else:
             self.action_leave()
 
-    def on_text_area_changed(self) -> None:
+    def typed(self) -> None:
         if environment.REMOTE:
             self.show_typed(self.composer)
+
+    def on_text_area_changed(self) -> None:
         self.disarm()
         self.keep_draft_soon()
         self.measure_soon()

@@ -35,6 +35,9 @@ _FILE = re.compile(r"/file[ \n]+(.*)$")
 class Desk(Protocol):
     """What the composer has the workbench do, at once: the next key of the same burst finds it done."""
 
+    def typed(self) -> None:
+        """The text was changed, and is not painted yet."""
+
     def complete_slash(self, text: str) -> list[Completion]:
         """What a slash command could become."""
 
@@ -340,7 +343,9 @@ class Composer(TextArea):
             start, end = self._chip_start(start), self._chip_end(end)
         if (start, end) != (edit.top, edit.bottom):
             edit = Edit(edit.text, start, end, edit.maintain_selection_offset)
-        return super().edit(edit)
+        result = super().edit(edit)
+        self._desk.typed()  # the news of it reaches the workbench only when all else has had its turn
+        return result
 
     def get_cursor_left_location(self) -> Location:
         return self._chip_start(super().get_cursor_left_location())

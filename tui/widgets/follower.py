@@ -9,14 +9,17 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from textual.containers import VerticalScroll
-from textual.geometry import NULL_REGION, Offset, Region, Size
+from textual.geometry import NULL_REGION, Offset, Region, Size, Spacing
 from textual.layout import DockArrangeResult, Layout
 from textual.layouts.stream import StreamLayout
 from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 
+from tui import environment
 from tui.follow import TOLERANCE, Follow
 
+JUMP = 4
+"""Rows by which it scrolls over a network: each scrolling is a frame of kilobytes, which keys wait for."""
 DEPTH = 3
 """Levels of widgets that are looked through for the one at the top: a message, its part, a block."""
 
@@ -122,6 +125,8 @@ class Follower(VerticalScroll):
         result = super().arrange(size, optimal)
         if result is self._arranged or optimal or not size.width:
             return result
+        if environment.REMOTE and self.following:
+            _jump(result, size.height)
         self._arranged, before = result, self._rows
         self._rows = result.total_region.bottom
         if not self.following:
@@ -150,6 +155,16 @@ class Follower(VerticalScroll):
         self.anchor(False)
         self._held_row = self.scroll_y
         self._spots = _spots(self._arranged, max(0, round(self.scroll_y))) if self._arranged else []
+
+
+def _jump(result: DockArrangeResult, height: int) -> None:
+    """Leave room below for the next rows, so that they come without a scrolling."""
+    bottom = result.total_region.bottom
+    if bottom > height:
+        last = result.placements[-1]
+        room = last.margin.grow_maximum(Spacing(0, 0, last.margin.bottom + -bottom % JUMP, 0))
+        result.placements[-1] = last._replace(margin=room)
+        result._spatial_map = None
 
 
 def _spots(result: DockArrangeResult, row: int) -> list[Spot]:
