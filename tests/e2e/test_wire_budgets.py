@@ -24,7 +24,7 @@ from tests.bench.wire import (
     write_reply,
 )
 from tests.support.deep import deep
-from tests.support.pty_app import ROOT, PtyApp
+from tests.support.pty_app import FRAME, FRAME_END, ROOT, PtyApp
 from tests.support.scripted import Script, engine_with
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -83,6 +83,17 @@ async def test_the_picture_is_the_one_of_a_local_terminal() -> None:
 
 
 @deep
+@pytest.mark.parametrize("marks", [True, False])
+async def test_frames_have_marks_only_where_the_terminal_knows_them(marks: bool) -> None:
+    script = long_script()
+    async with engine_with(script):
+        with PtyApp(env=REMOTE, marks=marks) as app:
+            await opened(app, script)
+            app.type("typed")
+            await app.until("› typed")
+            assert (FRAME in app.raw) == (FRAME_END in app.raw) == marks
+
+
 async def test_a_link_that_is_clicked_opens_nothing_here(tmp_path: Path) -> None:
     """`here` would be the remote machine, whose browser would write over the screen."""
     browser = tmp_path / "browser"

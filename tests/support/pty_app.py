@@ -66,7 +66,10 @@ class PtyApp:
         columns: int = 120,
         lines: int = 40,
         cwd: str | Path = ROOT,
+        marks: bool = True,
     ) -> None:
+        """`marks`: the terminal says that it knows synchronised output (mode 2026)."""
+        self._marks = marks
         self.raw = bytearray()
         """Every byte that the program wrote."""
         self.started = time.monotonic()
@@ -233,7 +236,7 @@ class PtyApp:
         except (BlockingIOError, OSError):  # OSError: nobody holds the other end any more
             return b""
         self.raw += data
-        if SYNC_QUERY in data:
+        if self._marks and SYNC_QUERY in data:
             os.write(self._master, SYNC_ANSWER)
         return data
 

@@ -10,9 +10,12 @@ from textual._compositor import ChopsUpdate
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
+from tests.support.fake_engine import FakeEngine
+from tests.tui.desk import NARROW, open_desk
 from tui import environment
 from tui.driver import TerminalDriver
 from tui.screens.typed_first import BREATH, ON_THE_WAY, TypedFirst
+from tui.widgets.follower import JUMP
 
 FIELD = 8
 """The row of the field, below eight rows that grow."""
@@ -86,6 +89,17 @@ async def test_a_layout_is_painted_a_breath_later(remote: None) -> None:
         assert app.on_the_screen()[:8] == ["reply" * 3] * 7 + ["typed"]
 
 
+async def test_what_changes_between_layout_and_painting_is_painted_too(remote: None) -> None:
+    app = Painter()
+    async with app.run_test(size=(40, 12)) as pilot:
+        await pilot.pause(2 * BREATH)
+        app.page._refresh_layout()
+        app.page._compositor._dirty_regions.clear()
+        app.write()
+        app.page._paint()
+        assert app.painted == [set(range(9))]
+
+
 async def test_on_this_machine_a_layout_is_painted_at_once() -> None:
     app = Painter()
     async with app.run_test(size=(40, 12)) as pilot:
@@ -112,3 +126,33 @@ async def test_a_painting_waits_for_a_key_but_not_for_one_that_shows_nothing(
             driver.typed = time.monotonic()
             app.page._shown = driver.typed
             assert not app.page._key_on_the_way()
+
+
+async def test_what_is_typed_is_painted_when_it_is_typed(
+    remote: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_desk() as desk:
+        painted: list[str] = []
+        monkeypatch.setattr(desk.bench, "show_typed", lambda field: painted.append(field.text))
+        desk.bench.composer.insert("a")
+        assert painted == ["a"]  # not after the news of it has come by every widget in between
+
+
+async def test_over_a_network_a_chat_scrolls_by_several_rows(remote: None) -> None:
+    engine = FakeEngine()
+    async with open_desk(engine, NARROW) as desk:
+        await desk.say("Count.")
+        tops, text = [], ""
+        for number in range(1, 24):
+            text += f"row{number}\n\n"
+            engine.answer(text)
+            await desk.until(lambda number=number: f"row{number}" in desk.text())
+            await desk.pilot.pause(2 * BREATH)
+            tops.append(round(desk.bench.transcript.scroll_y))
+        assert desk.bench.transcript.following
+        tops = [top for top in tops if top > 0]  # before that all of it fits
+        assert len(tops) > 8
+        assert {(top - tops[0]) % JUMP for top in tops} == {0}
+        assert tops[-1] - tops[0] > 3 * JUMP
+        engine.finish(text)
+        await desk.until(lambda: not desk.bench.transcript.busy)

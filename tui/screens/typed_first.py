@@ -62,9 +62,10 @@ class TypedFirst(Screen[None]):
 
     def _paint(self) -> None:
         self._painting = None
-        if self._key_on_the_way():
+        if self._key_on_the_way() or self.app._batch_count:
             self._paint_soon()
-        elif self.is_current and self._compositor._dirty_regions:
+        elif self.is_current:
+            self._compositor.update_widgets(self._dirty_widgets)  # those that were changed since the layout
             super()._compositor_refresh()
 
     def _key_on_the_way(self) -> bool:

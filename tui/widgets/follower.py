@@ -56,6 +56,11 @@ class Follower(VerticalScroll):
         """Whether the end of what is mounted is the end of all there is."""
         return True
 
+    @property
+    def grows(self) -> bool:
+        """Whether more is on its way."""
+        return False
+
     def pause(self) -> None:
         """Stay where the reader is."""
         if self.following:
@@ -125,7 +130,7 @@ class Follower(VerticalScroll):
         result = super().arrange(size, optimal)
         if result is self._arranged or optimal or not size.width:
             return result
-        if environment.REMOTE and self.following:
+        if environment.REMOTE and self.following and self.grows:
             _jump(result, size.height)
         self._arranged, before = result, self._rows
         self._rows = result.total_region.bottom

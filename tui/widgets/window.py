@@ -77,6 +77,11 @@ class Window(Follower):
         return any(view.unfinished for view in self._views.values())
 
     @property
+    def grows(self) -> bool:
+        """Whether a reply of this chat is being written."""
+        return self._state.engine.live(self._state.chat) is not None
+
+    @property
     def whole(self) -> bool:
         """Whether the chat's newest message is mounted."""
         path = self._path()
