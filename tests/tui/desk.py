@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
 
 from tests.support.fake_engine import FakeEngine
@@ -32,6 +33,7 @@ class Desk:
 
     def text(self) -> str:
         """The screen's lines, as painted."""
+        visible_screen_stack.set(self.app._background_screens)  # what shows behind a dialog
         strips = self.app.screen._compositor.render_strips()
         return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
