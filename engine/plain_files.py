@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from engine.protocol.errors import EngineError, fault
 
-KINDS: Mapping[int, str] = {
+_KINDS = {
     stat.S_IFDIR: "is a folder; attach the files in it one by one",
     stat.S_IFIFO: "is a pipe, not a file",
     stat.S_IFSOCK: "is a socket, not a file",
@@ -21,16 +21,15 @@ KINDS: Mapping[int, str] = {
 
 
 @contextmanager
-def open_plain(path: Path, shown: str, kinds: Mapping[int, str] = KINDS) -> Iterator[tuple[BinaryIO, int]]:
+def open_plain(path: Path, shown: str) -> Iterator[tuple[BinaryIO, int]]:
     """The file and its bytes. Blocks on the disk.
 
-    `kinds` says what is wrong with a kind of file (`stat.S_IFMT`). Raises EngineError `not_attached`, whose
-    title is one sentence for people.
+    Raises EngineError `not_attached`, whose title is one sentence for people.
     """
     try:
         found = path.stat()  # before it is opened: opening a pipe or a device can wait, or do something
         if not stat.S_ISREG(found.st_mode):
-            raise not_attached(shown, kinds.get(stat.S_IFMT(found.st_mode), "is not a file"))
+            raise not_attached(shown, _KINDS.get(stat.S_IFMT(found.st_mode), "is not a file"))
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise not_attached(shown, "changed while it was opened")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from engine.api import EngineError, EngineLost, commands
+from tui.attach import Request
 from tui.format import size
 from tui.path_search import Found, find, sayable
 from tui.places import label, parse
 
 _DOORS = (("~/", "your folder there"), ("/", "the root"))
-Ask = Callable[[Any], Awaitable[Any]]
-"""A request to the engine."""
 
 
-async def find_either(request: Ask, typed: str, host: str) -> list[Found]:
+async def find_either(request: Request, typed: str, host: str) -> list[Found]:
     """What `typed` could become, best first; nothing of a machine that does not answer."""
     place = parse(typed, host)
     head = typed[: len(typed) - len(place.path)]
@@ -30,7 +27,7 @@ async def find_either(request: Ask, typed: str, host: str) -> list[Found]:
     return [*([Found(door, True, "files there")] if door.startswith(typed) else []), *found]
 
 
-async def find_there(request: Ask, path: str, *, folders: bool = False) -> list[Found]:
+async def find_there(request: Request, path: str, *, folders: bool = False) -> list[Found]:
     """What a path of the engine's machine could become."""
     try:
         page: commands.FolderPage = await request(commands.ListFolder(path, folders))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from textual.suggester import Suggester
 
 from tui import places
-from tui.path_search_there import Ask, find_there
+from tui.attach import Request
+from tui.path_search_there import find_there
 
 
 class PlaceSuggester(Suggester):
     """The first path that begins with what is typed; folders end in a slash. `here` completes here."""
 
     def __init__(
-        self, here: Suggester, host: str, ask: Ask, *, folders: bool = False, side: places.Side = "here"
+        self, here: Suggester, host: str, ask: Request, *, folders: bool = False, side: places.Side = "here"
     ) -> None:
         """`side`: of a path that names none."""
         super().__init__(use_cache=False, case_sensitive=True)
