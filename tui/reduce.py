@@ -16,7 +16,7 @@ SHORT = "memory_short"
 
 ELSEWHERE = 200
 """Messages kept of chats that are not read here: opening one reads it, and speeds need the newest."""
-READ = 24
+READ = 8
 """Chats that stay read, those opened last; opening another one takes a request."""
 
 
