@@ -14,7 +14,12 @@ _DOORS = (("~/", "your folder there"), ("/", "the root"))
 
 
 async def find_either(request: Request, typed: str, host: str) -> list[Found]:
-    """What `typed` could become, best first; nothing of a machine that does not answer."""
+    """What `typed` could become, best first; nothing of a machine that does not answer.
+
+    `host`: what the engine's machine is called; empty is this one.
+    """
+    if not host:
+        return await asyncio.to_thread(find, typed)
     place = parse(typed, host)
     head = typed[: len(typed) - len(place.path)]
     if place.side == "there":

@@ -67,13 +67,9 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
 
     async def find_paths(self, typed: str) -> list[Found]:
         """What a path could become, here or, behind `box:`, on the engine's machine."""
-        from tui.path_search import find
         from tui.path_search_there import find_either
 
-        host = self.state.engine.host
-        if not host:
-            return await asyncio.to_thread(find, typed)
-        return await find_either(self.link.request, typed, host)
+        return await find_either(self.link.request, typed, self.state.engine.host)
 
     def action_detach(self, argument: str = "") -> None:
         """Take a file away: the one named, else the newest; `undo` brings the last one back."""

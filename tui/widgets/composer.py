@@ -32,7 +32,7 @@ _OWN = BindingsMap(TextArea.BINDINGS)
 _FILE = re.compile(r"/file[ \n]+(.*)$")
 
 
-class Desk(Protocol):
+class Owner(Protocol):
     """What the composer has the workbench do, at once: the next key of the same burst finds it done."""
 
     def typed(self) -> None:
@@ -86,7 +86,7 @@ class Composer(TextArea):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"composer--chip"}
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.COMPOSER)
 
-    def __init__(self, suggestions: Suggestions, desk: Desk) -> None:
+    def __init__(self, suggestions: Suggestions, owner: Owner) -> None:
         super().__init__(
             soft_wrap=True,
             tab_behavior="focus",
@@ -99,7 +99,7 @@ class Composer(TextArea):
         self._word_pattern = BOUNDARY  # type: ignore[assignment]  # `re` takes both
         self.pastes = Pastes()
         self._suggestions = suggestions
-        self._desk = desk
+        self._owner = owner
         self._walk: list[str] = []
         """Prompts being walked through, what was typed last."""
         self._at = 0
@@ -142,7 +142,7 @@ class Composer(TextArea):
         self.workers.cancel_group(self, "paths")
         self._span = None
         self._dropped = ""
-        self._suggestions.offer(self._desk.complete_slash(self.text) if self.text.startswith("/") else [])
+        self._suggestions.offer(self._owner.complete_slash(self.text) if self.text.startswith("/") else [])
 
     def _path_typed(self) -> tuple[str, tuple[Location, Location] | None]:
         """The path that is being typed after an @ or /file, and where it stands, the @ included."""
@@ -156,7 +156,7 @@ class Composer(TextArea):
         return mention[1].lstrip('"'), ((row, mention.start()), (row, column))
 
     async def _offer_paths(self, typed: str, span: tuple[Location, Location]) -> None:
-        found = await self._desk.find_paths(typed)
+        found = await self._owner.find_paths(typed)
         if self._path_typed() != (typed, span):
             return
         self._span, self._dropped = span, ""
@@ -172,7 +172,7 @@ class Composer(TextArea):
         self._suggestions.offer([])
         if chosen.whole:
             self.replace("", start, end, maintain_selection_offset=False)
-            self._desk.attach(path)
+            self._owner.attach(path)
             return
         text = f'"{chosen.text}' if " " in chosen.text and not command else chosen.text
         self.replace(("/file " if command else "@") + text, start, end, maintain_selection_offset=False)
@@ -227,7 +227,7 @@ class Composer(TextArea):
         if result is not None:
             self.move_cursor(result.end_location)
         if pasted != text:
-            self._desk.count_paste(pasted)
+            self._owner.count_paste(pasted)
         elif result is not None and len(text) < 4096:
             self._offer_dropped(text, (start, result.end_location))
 
@@ -263,7 +263,7 @@ class Composer(TextArea):
             return
         self._suggestions.offer([])
         self._walk = []
-        self._desk.take_text(text)
+        self._owner.take_text(text)
 
     def _meant(self, chosen: Completion) -> bool:
         """Whether Enter takes it: not what is only offered, nor a file elsewhere that was not picked."""
@@ -279,7 +279,7 @@ class Composer(TextArea):
         self._catch_up()
         chosen = self._suggestions.current
         if chosen is None:
-            self._desk.leave_composer("tab")
+            self._owner.leave_composer("tab")
         else:
             self._take(chosen)
 
@@ -289,7 +289,7 @@ class Composer(TextArea):
             self._span, self._dropped = None, ""
             self._suggestions.offer([])
         else:
-            self._desk.leave_composer("escape")
+            self._owner.leave_composer("escape")
 
     # --- prompts of before ------------------------------------------------------------------
 
@@ -298,7 +298,7 @@ class Composer(TextArea):
             self._suggestions.step(-1)
         elif not self.cursor_at_first_line:
             self.action_cursor_up()
-        elif self.text or self._walk or not self._desk.take_back():
+        elif self.text or self._walk or not self._owner.take_back():
             await self._recall(-1)
 
     async def action_recall_newer(self) -> None:
@@ -313,7 +313,7 @@ class Composer(TextArea):
         """One prompt further: of those that begin as what was typed, where there are some."""
         if not self._walk or self._walk[self._at] != self.whole:
             typed = self.whole
-            prompts = await self._desk.earlier_prompts()
+            prompts = await self._owner.earlier_prompts()
             alike = [each for each in prompts if each.startswith(typed) and each != typed]
             self._walk = [*(alike or prompts), typed]
             self._at = len(self._walk) - 1
@@ -344,7 +344,7 @@ class Composer(TextArea):
         if (start, end) != (edit.top, edit.bottom):
             edit = Edit(edit.text, start, end, edit.maintain_selection_offset)
         result = super().edit(edit)
-        self._desk.typed()  # the news of it reaches the workbench only when all else has had its turn
+        self._owner.typed()  # the news of it reaches the workbench only when all else has had its turn
         return result
 
     def get_cursor_left_location(self) -> Location:
@@ -382,7 +382,7 @@ class Composer(TextArea):
 
     def action_delete_left(self) -> None:
         if self.cursor_at_start_of_text and self.selection.is_empty:
-            self._desk.leave_composer("backspace")
+            self._owner.leave_composer("backspace")
         else:
             super().action_delete_left()
 
