@@ -58,6 +58,17 @@ def read_bytes(typed: str, most: int) -> tuple[str, bytes]:
     return shown, data
 
 
+def check(typed: str, host: str) -> None:
+    """Refuse a file of this machine that cannot be opened; one of `host` is not looked at.
+
+    Raises EngineError `not_attached`.
+    """
+    if parse(typed, host).side != "there":
+        path = resolve(typed)
+        with open_plain(path, shown_name(path)):
+            pass
+
+
 async def read_either(request: Request, typed: str, host: str, most: int) -> tuple[str, bytes]:
     """The same of a file here or, as `box:PATH`, on the engine's machine, from where it comes in parts.
 

@@ -82,6 +82,15 @@ def test_status_without_an_engine_fails_and_starts_none(
     assert not (home / "state" / "qwill" / "engine.log").exists()
 
 
+@pytest.mark.parametrize("option", ["-f", "-i"])
+def test_a_file_that_is_not_there_starts_no_engine(
+    option: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["chat", "-p", "hi", option, str(home / "absent.txt")]) == FAILED
+    assert capsys.readouterr().err == "qwill: absent.txt cannot be read: no such file or directory.\n"
+    assert not (home / "state" / "qwill").exists()
+
+
 def test_an_unwritable_state_folder_is_one_sentence(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
         from tui.cli import batch
 
         return batch.run(args)
+    chat_input.look(args)
     if args.prompt is None and not args.json and (args.linear or sys.stdin.isatty()):
         from tui.linear.loop import run as talk
 

@@ -36,6 +36,19 @@ def prompt(args: argparse.Namespace) -> str:
     return text
 
 
+def look(args: argparse.Namespace) -> None:
+    """Refuse a named file of this machine that cannot be opened, before an engine is started for it.
+
+    Raises EngineError `not_attached`.
+    """
+    if not (args.files or args.images):
+        return
+    from tui.attach import check
+
+    for name in (*args.files, *args.images):
+        check(name, args.host)
+
+
 async def attachments(client: Client, names: list[str]) -> tuple[specs.Attachment, ...]:
     """The text files to go with a message, from here or the client's host.
 
