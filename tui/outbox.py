@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.api import EngineError, specs, state_dir, write_atomic
-from tui.state import Pending, State
+from engine.api import EngineError, state_dir, write_atomic
+from tui.state import Blank, Pending, State
 
 FRESH = 600.0
 """Seconds after which a message is not sent by itself any more; it goes back into the composer."""
@@ -22,13 +22,12 @@ class Letters(msgspec.Struct, frozen=True):
     """What one screen had on its way."""
 
     pending: tuple[Pending, ...]
-    settings: specs.ChatSettings
-    """Of the chat that the first message opens."""
-    model: str
     written: float
     """Unix time in seconds."""
     host: str = ""
     """The place that they were written for; empty is this machine."""
+    blank: Blank = Blank()
+    """The chat that it showed, if that did not exist yet."""
 
     @property
     def fresh(self) -> bool:
@@ -47,12 +46,12 @@ class Outbox:
 
     def keep(self, state: State) -> None:
         """Bring the file in line with what is on its way; a chat that is not saved leaves nothing here."""
-        pending = tuple(each for each in state.pending if _saved(state, each.chat))
+        pending = tuple(each for each in state.pending if _saved(state, each))
         if not pending and not self._kept:
             return
         with suppress(OSError, EngineError):  # a full disk: it is still on its way, and on the screen
             if pending:
-                letters = Letters(pending, state.blank, state.blank_model, time.time(), self._host)
+                letters = Letters(pending, time.time(), self._host, state.blank)
                 write_atomic(_folder() / self._name, msgspec.json.encode(letters))
             else:
                 (_folder() / self._name).unlink(missing_ok=True)
@@ -77,9 +76,9 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
-def _saved(state: State, chat: str) -> bool:
-    known = state.engine.chats.get(chat)
-    return known.saved if known is not None else bool(chat) or state.blank_saved
+def _saved(state: State, pending: Pending) -> bool:
+    known = state.engine.chats.get(pending.chat) or pending.blank
+    return known.saved if known is not None else bool(pending.chat) or state.blank.saved
 
 
 def _folder() -> Path:

@@ -94,18 +94,30 @@ class Page(msgspec.Struct):
     """Whether older messages exist before the first one here."""
 
 
+class Blank(msgspec.Struct, frozen=True):
+    """What a chat will be that does not exist yet."""
+
+    settings: specs.ChatSettings = specs.ChatSettings()
+    model: str = ""
+    """Empty is the engine's default."""
+    saved: bool = True
+    """Else it is incognito."""
+
+
 class Pending(msgspec.Struct):
     """A message that was sent, and of which the engine has not said yet that it has it."""
 
     text: str
     chat: str
-    """Empty: it opens a new chat."""
+    """Empty: the one shown, which does not exist yet."""
     files: tuple[specs.Attachment, ...] = ()
     images: tuple[specs.ImageRef, ...] = ()
     id: str = ""
     """Under which the engine stores it, however often it is sent."""
     opens: str = ""
-    """Id of the chat that it opens."""
+    """Id of the chat that it opens; empty once that exists."""
+    blank: Blank | None = None
+    """That chat, once another one is shown in its place."""
 
 
 class EngineState(msgspec.Struct):
@@ -213,12 +225,8 @@ class State(msgspec.Struct):
     current: str = "local"
     chat: str = ""
     """Id of the chat shown; empty is a new one that does not exist yet."""
-    blank: specs.ChatSettings = msgspec.field(default_factory=specs.ChatSettings)
-    """Settings of the chat that does not exist yet."""
-    blank_model: str = ""
-    """Model of the chat that does not exist yet; empty is the engine's default."""
-    blank_saved: bool = True
-    """Whether that chat will be saved; else it is incognito."""
+    blank: Blank = Blank()
+    """The chat that does not exist yet."""
     advice: str = ""
     """On a machine with the demo alone: which model to get first, as the welcome says it."""
     recommended: str = ""
@@ -238,20 +246,32 @@ class State(msgspec.Struct):
         """The engine shown."""
         return self.engines[self.current]
 
+    def leave_blank(self) -> bool:
+        """What waits in the chat that does not exist yet stays its own, for another such chat may follow.
+
+        False where nothing waits there.
+        """
+        left = [each for each in self.pending if not each.chat]
+        for each in left:
+            each.chat, each.blank = each.opens, self.blank
+        if left:
+            self.blank = msgspec.structs.replace(self.blank, saved=True)
+        return bool(left)
+
     def settings(self) -> specs.ChatSettings:
         """Settings of the chat shown."""
         chat = self.engine.chats.get(self.chat)
-        return chat.settings if chat else self.blank
+        return chat.settings if chat else self.blank.settings
 
     def incognito(self) -> bool:
         """Whether the chat shown is saved nowhere."""
         chat = self.engine.chats.get(self.chat)
-        return not (chat.saved if chat else self.blank_saved)
+        return not (chat.saved if chat else self.blank.saved)
 
     def model_id(self) -> str:
         """Id of the model that will answer next in the chat shown."""
         chat = self.engine.chats.get(self.chat)
-        return (chat.model if chat else self.blank_model) or self.engine.default_model
+        return (chat.model if chat else self.blank.model) or self.engine.default_model
 
     def model(self) -> specs.ModelInfo | None:
         """The model that will answer next in the chat shown, once the engine has told of it."""

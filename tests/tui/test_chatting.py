@@ -264,7 +264,7 @@ async def test_completion_of_a_slash_command_by_tab_then_enter() -> None:
         await desk.until("/set temperature")
         await desk.press("tab", *"0.5", "enter")
         await desk.until("temperature is 0.5")
-        assert desk.bench.state.blank.sampling == specs.Sampling(temperature=0.5)
+        assert desk.bench.state.blank.settings.sampling == specs.Sampling(temperature=0.5)
 
 
 async def test_a_gap_in_the_stream_has_the_chat_read_again() -> None:

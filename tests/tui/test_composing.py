@@ -13,6 +13,7 @@ from engine.api import commands
 from tests.support.fake_engine import FakeEngine
 from tests.tui.desk import NARROW, Desk, open_desk
 from tui.screens.help import Help
+from tui.state import Blank
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ async def test_the_draft_of_a_chat_that_does_not_exist_yet_survives_too() -> Non
 
 async def test_a_chat_that_is_not_saved_leaves_no_draft_on_the_disk(home: Path) -> None:
     async with open_desk() as desk:
-        desk.bench.state.blank_saved = False
+        desk.bench.state.blank = Blank(saved=False)
         await desk.press(*"a secret")
         desk.bench.keep_draft()
         assert list(home.rglob("composer/*")) == []

@@ -18,6 +18,7 @@ from tests.tui.desk import NARROW, TINY, Desk, open_desk
 from tui.app import QwillApp
 from tui.inspection import NOTHING, Walk, lay_out, uncertain, visible
 from tui.screens.inspector import Inspector
+from tui.state import Blank
 from tui.widgets.token_choices import bar, share
 
 QUESTION, ANSWER = "Where do cats sleep?", "Cats like to sleep in a box.\n\nOften."
@@ -340,7 +341,7 @@ async def test_with_the_demo_model_a_branch_keeps_what_came_before(home: object)
         desk = Desk(app, FakeEngine(), pilot)
         state = app.workbench.state
         await desk.until(lambda: state.engine.link == "open")
-        state.blank = specs.ChatSettings(sampling=specs.Sampling(temperature=0.0))
+        state.blank = Blank(specs.ChatSettings(sampling=specs.Sampling(temperature=0.0)))
         desk.bench.composer.put("What is the capital of France?")
         await desk.press("enter")
 

@@ -139,7 +139,7 @@ async def test_a_chat_that_does_not_exist_yet_takes_parameters_too() -> None:
         await desk.press("f10")
         await desk.until(lambda: isinstance(desk.app.screen, Params))
         await desk.press("1", "escape")
-        await desk.until(lambda: desk.bench.state.blank.sampling.temperature == 1.0)
+        await desk.until(lambda: desk.bench.state.blank.settings.sampling.temperature == 1.0)
         await desk.say("Hello")
         assert desk.engine.asked(commands.NewChat)[0].settings.sampling.temperature == 1.0
 

@@ -12,7 +12,7 @@ import pytest
 from engine.api import specs, state_dir
 from tui import outbox
 from tui.outbox import Outbox, new_id
-from tui.state import Pending, State
+from tui.state import Blank, Pending, State
 
 SAID = Pending("hello", "", id="a1", opens="c1")
 
@@ -20,8 +20,7 @@ SAID = Pending("hello", "", id="a1", opens="c1")
 def state(*pending: Pending, saved: bool = True) -> State:
     made = State()
     made.pending.extend(pending)
-    made.blank_saved, made.blank_model = saved, "demo"
-    made.blank = specs.ChatSettings(think=False)
+    made.blank = Blank(specs.ChatSettings(think=False), "demo", saved)
     return made
 
 
@@ -50,7 +49,7 @@ def test_the_next_screen_gets_what_a_dead_one_had_on_its_way_once(
     of_process(gone, monkeypatch, state(SAID))
     (letters,) = Outbox().left_behind()
     assert letters.pending == (SAID,)
-    assert (letters.model, letters.settings.think, letters.fresh) == ("demo", False, True)
+    assert (letters.blank.model, letters.blank.settings.think, letters.fresh) == ("demo", False, True)
     assert Outbox().left_behind() == []
 
 
@@ -69,9 +68,16 @@ def test_nothing_stays_of_what_the_engine_has() -> None:
     assert files() == []
 
 
-@pytest.mark.parametrize("chat", ["", "c9"])
-def test_an_incognito_chat_leaves_nothing_on_the_disk(chat: str) -> None:
-    made = state(Pending("secret", chat, id="a2"), saved=False)
+@pytest.mark.parametrize(
+    "secret",
+    [
+        Pending("secret", "", id="a2"),
+        Pending("secret", "c9", id="a2"),
+        Pending("secret", "c8", id="a2", opens="c8", blank=Blank(saved=False)),
+    ],
+)
+def test_an_incognito_chat_leaves_nothing_on_the_disk(secret: Pending) -> None:
+    made = state(secret, saved=bool(secret.chat))
     made.engine.chats["c9"] = specs.ChatInfo("c9", saved=False)
     Outbox().keep(made)
     assert files() == []

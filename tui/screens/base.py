@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from textual.widget import MountError
 
 from engine.api import EngineError, EngineLost, ErrorInfo, commands, specs
@@ -122,7 +123,7 @@ class Desk(Covered):
     def change_settings(self, settings: specs.ChatSettings) -> None:
         """New settings for the chat shown, whether it exists yet or not."""
         if not self.state.chat:
-            self.state.blank = settings
+            self.state.blank = replace(self.state.blank, settings=settings)
             self.mark(What.ENGINE)
             return
         self.ask(commands.ChangeChat(chat=self.state.chat, settings=settings), self.link.take_chat)

@@ -37,7 +37,7 @@ from tui.screens.side_verbs import SideVerbs
 from tui.screens.tour_verbs import TourVerbs
 from tui.screens.typed_first import TypedFirst
 from tui.screens.version_verbs import VersionVerbs
-from tui.state import State
+from tui.state import Blank, State
 from tui.widgets.banner import Banner
 from tui.widgets.composer import Composer, ComposerBox
 from tui.widgets.edit_line import EditLine
@@ -146,7 +146,7 @@ class Workbench(
         host: str = "",
     ) -> None:
         super().__init__()
-        self.state = State(blank_model=model or "")
+        self.state = State(blank=Blank(model=model or ""))
         self.state.engine.host = host
         self._wanted_model = model
         self._trash = []
@@ -350,9 +350,14 @@ class Workbench(
             self.run_command(call.action.id, call.argument)
 
     def run_command(self, action_id: str, argument: str = "") -> None:
-        """Do an action of the table, as a slash command or from the palette."""
+        """Do an action of the table, as a slash command or from the palette.
+
+        At once, not in a task: the words that come right behind it belong to what it opens.
+        """
         self.tour_saw(action_id)
-        self.run_worker(self.app.run_action(("", action_id, (argument,)), default_namespace=self))
+        going_on = getattr(self, f"action_{action_id}")(argument)
+        if going_on is not None:
+            self.run_worker(going_on)
 
     def action_show_models(self, argument: str = "") -> None:
         from tui.screens.models import Models

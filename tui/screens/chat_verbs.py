@@ -8,6 +8,7 @@ from engine.api import EngineError, commands, specs
 from tui.format import plural, shorten
 from tui.reduce import Dirty, What, open_page
 from tui.screens.thought_verbs import ThoughtVerbs
+from tui.state import Blank
 from tui.widgets.lines import name
 
 
@@ -23,6 +24,8 @@ class ChatVerbs(ThoughtVerbs):
             return
         self.keep_draft()
         self.keep_view()
+        if not self.state.chat:
+            self.state.leave_blank()
         self.state.chat = chat
         open_page(self.state.engine, chat)
         known = self.state.engine.chats.get(chat)
@@ -42,9 +45,10 @@ class ChatVerbs(ThoughtVerbs):
             self.ask(commands.ChangeChat(chat=chat, draft=text), failed=lambda info: None)
 
     def action_new_chat(self, argument: str = "") -> None:
-        self.state.blank = self.state.settings()
-        self.state.blank_model = self.state.model_id()
-        self.state.blank_saved = True
+        blank = Blank(self.state.settings(), self.state.model_id())
+        if not self.state.chat and self.state.leave_blank():
+            self.mark(What.PATH)
+        self.state.blank = blank
         self.open_chat("")
         self.composer.focus()
 

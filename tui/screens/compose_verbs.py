@@ -130,7 +130,7 @@ class ComposeVerbs(ScreenVerbs, KeymapVerbs):
         from tui.attach import Kept, keep
 
         known = self.state.engine.chats.get(chat)
-        if not (known.saved if known is not None else chat or self.state.blank_saved):
+        if not (known.saved if known is not None else chat or self.state.blank.saved):
             return  # such a chat leaves nothing on the disk
         files, text = self.state.files.get(chat, ()), "" if chat else self.state.drafts.get("", "")
         images = self.state.images.get(chat, ())

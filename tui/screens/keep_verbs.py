@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from engine.api import commands, specs
 from tui.format import plural, shorten
 from tui.paths import whole_path
@@ -163,13 +165,13 @@ class KeepVerbs(ChatVerbs):
         self.app.push_screen(Archived(archived), chosen)
 
     def action_incognito(self, argument: str = "") -> None:
-        if not self.state.chat and not self.state.blank_saved:
-            self.state.blank_saved = True
+        if not self.state.chat and not self.state.blank.saved:
+            self.state.blank = replace(self.state.blank, saved=True)
             self.mark(What.ENGINE)
             self.say("The new chat will be saved.")
             return
         self.action_new_chat()
-        self.state.blank_saved = False
+        self.state.blank = replace(self.state.blank, saved=False)
         self.mark(What.ENGINE)
         self.say("Incognito: this chat is saved nowhere. It is gone when the engine ends.")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from msgspec.structs import replace
+
 from engine.api import ErrorInfo, commands, specs
 from tui.paths import whole_path
 from tui.places import label, parse
@@ -51,8 +53,8 @@ class ModelVerbs(Desk):
             change = commands.ChangeChat(chat=self.state.chat, model=model_id, settings=settings)
             self.ask(change, self.link.take_chat)
         else:
-            self.state.blank = self._settings_on(model_id) or self.state.blank
-            self.state.blank_model = model_id
+            settings = self._settings_on(model_id) or self.state.blank.settings
+            self.state.blank = replace(self.state.blank, settings=settings, model=model_id)
             self.mark(What.ENGINE)
         self.warm(model_id, quant=quant)
 

@@ -97,7 +97,7 @@ class ParamVerbs(Desk):
                 chat=chat, draft=draft, files=files, images=images
             )
         else:
-            texts = [self.state.blank.system, *(each.text for each in files), draft]
+            texts = [self.state.blank.settings.system, *(each.text for each in files), draft]
             command = commands.CountTokens(model=model, text="\n".join(filter(None, texts)))
         self.ask(command, lambda answer: self._take_use(what, answer), failed=lambda info: self._no_use(what))
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from engine.api import ErrorInfo, commands, specs
 from tui.outbox import Outbox, new_id
 from tui.reduce import Dirty, What
 from tui.screens.base import Desk
-from tui.state import Page, Pending, Turn
+from tui.state import Blank, Page, Pending, Turn
 
 
 class ReplyVerbs(Desk):
     """Verbs on messages and replies."""
 
     outbox: Outbox
+    _sending = False
 
     def send(self, text: str) -> None:
         """Send now, or as soon as the engine is there. The text comes back if it cannot be sent."""
@@ -31,18 +34,20 @@ class ReplyVerbs(Desk):
         """At the start: what another screen had on its way when it died is sent now, or given back."""
         for letters in self.outbox.left_behind():
             if letters.fresh:
+                self.state.leave_blank()
                 self.state.pending.extend(letters.pending)
-                self.state.blank, self.state.blank_model = letters.settings, letters.model
+                self.state.blank = letters.blank
             elif not self.composer.text:
                 self.composer.put("\n\n".join(each.text for each in letters.pending))
         if self.state.pending:
-            self.state.chat = self.state.pending[-1].chat
+            newest = self.state.pending[-1]
+            self.state.chat = "" if newest.opens else newest.chat
             self.outbox.keep(self.state)
             self.mark(What.PATH)
 
     def _opened(self) -> str:
         """Id of the chat that a first message opens; what else waits for it goes there too."""
-        return next((each.opens for each in self.state.pending if each.opens), "") or new_id()
+        return next((each.opens for each in self.state.pending if not each.chat), "") or new_id()
 
     def send_pending(self) -> None:
         """Send everything that waits, in order."""
@@ -95,39 +100,50 @@ class ReplyVerbs(Desk):
         self.transcript.scroll_page_down(animate=False)
 
     async def _send_all(self) -> None:
-        while self.state.pending:
-            pending = self.state.pending[0]
-            chat = pending.chat or await self._create(pending)
-            sent = await self.link.request(
-                commands.Send(
-                    chat=chat, text=pending.text, files=pending.files, images=pending.images, id=pending.id
-                )
-            )
-            self.state.pending.remove(pending)
-            self.outbox.keep(self.state)
-            self.link.take_chat(sent.chat)
-            self.link.take_messages([sent.user, sent.reply])
-            self.link.mark({Dirty(What.PATH, chat)})
+        if self._sending:
+            return  # it comes to what was added meanwhile
+        self._sending = True
+        try:
+            while self.state.pending:
+                await self._send(self.state.pending[0])
+        finally:
+            self._sending = False
 
-    async def _create(self, pending: Pending) -> str:
-        """The chat of a first message; what else waits for it goes there too."""
-        chat: specs.ChatInfo = await self.link.request(
-            commands.NewChat(
-                model=self.state.blank_model,
-                settings=self.state.blank,
-                saved=self.state.blank_saved,
-                id=pending.opens,
-            )
+    async def _send(self, pending: Pending) -> None:
+        if pending.opens:
+            await self._create(pending)
+        files, images = pending.files, pending.images
+        sent: commands.Sent = await self.link.request(
+            commands.Send(pending.chat, pending.text, files=files, images=images, id=pending.id)
         )
-        self.state.blank_saved = True
+        self.state.pending.remove(pending)
+        self.outbox.keep(self.state)
+        self.link.take_chat(sent.chat)
+        self.link.take_messages([sent.user, sent.reply])
+        self.link.mark({Dirty(What.PATH, pending.chat)})
+
+    async def _create(self, pending: Pending) -> None:
+        """The chat of a first message; what else waits for it goes there too."""
+        blank = pending.blank or self.state.blank
+        chat: specs.ChatInfo = await self.link.request(
+            commands.NewChat(blank.model, blank.settings, id=pending.opens, saved=blank.saved)
+        )
+        shown, opened = not pending.chat, pending.opens
         self.link.take_chat(chat)
         for waiting in self.state.pending:
-            if not waiting.chat:
-                waiting.chat = chat.id
+            if waiting.opens == opened:
+                waiting.chat, waiting.opens, waiting.blank = chat.id, "", None
         self.state.engine.pages.setdefault(chat.id, Page())
-        if not self.state.chat:
+        if shown:
             self.state.chat = chat.id
-        return chat.id
+            self._catch_up(blank)
+
+    def _catch_up(self, opened: Blank) -> None:
+        """What was changed on the chat shown while it was opened holds from its next message on."""
+        now, self.state.blank = self.state.blank, replace(self.state.blank, saved=True)
+        if (now.model, now.settings) != (opened.model, opened.settings):
+            change = commands.ChangeChat(self.state.chat, model=now.model or None, settings=now.settings)
+            self.ask(change, self.link.take_chat)
 
     def _not_sent(self, info: ErrorInfo) -> None:
         """Give the text back to the composer where that is empty; else it keeps waiting in the transcript."""
