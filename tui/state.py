@@ -227,6 +227,8 @@ class State(msgspec.Struct):
     """Id of the chat shown; empty is a new one that does not exist yet."""
     blank: Blank = Blank()
     """The chat that does not exist yet."""
+    wanted: dict[str, specs.ChatSettings] = msgspec.field(default_factory=dict)
+    """By chat, settings that were asked for and that the engine has not answered yet."""
     advice: str = ""
     """On a machine with the demo alone: which model to get first, as the welcome says it."""
     recommended: str = ""
@@ -259,9 +261,9 @@ class State(msgspec.Struct):
         return bool(left)
 
     def settings(self) -> specs.ChatSettings:
-        """Settings of the chat shown."""
+        """Settings of the chat shown, as they were asked for last."""
         chat = self.engine.chats.get(self.chat)
-        return chat.settings if chat else self.blank.settings
+        return self.wanted.get(self.chat) or (chat.settings if chat else self.blank.settings)
 
     def incognito(self) -> bool:
         """Whether the chat shown is saved nowhere."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,15 +23,10 @@ if TYPE_CHECKING:
 STEP = 0.1
 POLL = 0.1
 """Seconds between two looks at how far an export is."""
-HELD = 1.0
-"""Seconds in which a step goes on from the last one asked for: a held key outruns the answer."""
 
 
 class AdapterVerbs(Desk):
     """Verbs on one adapter: the one under the cursor, else the active one."""
-
-    _aimed: tuple[str, str, float, float] = ("", "", 1.0, 0.0)
-    """Chat, adapter and the weight that was asked for last, and when."""
 
     def marked_adapter(self) -> str:
         """Id of the adapter under the side pane's cursor, while that has the focus."""
@@ -53,9 +47,7 @@ class AdapterVerbs(Desk):
         if meant is None:
             self.weigh(1.0)
             return
-        chat, adapter, weight, when = self._aimed
-        held = (chat, adapter) == (self.state.chat, meant.id) and time.monotonic() - when < HELD
-        self.weigh(change + (weight if held else meant.weight))
+        self.weigh(change + meant.weight)
 
     def weigh(self, weight: float) -> None:
         """Answer with so much of the active adapter, of several the marked one; 0 is as without it."""
@@ -72,7 +64,6 @@ class AdapterVerbs(Desk):
             msgspec.structs.replace(each, weight=weight) if each.id == meant.id else each
             for each in settings.adapters
         ]
-        self._aimed = (self.state.chat, meant.id, weight, time.monotonic())
         self.change_settings(settings.with_adapters(*changed))
         self.mark(What.ADAPTERS, What.ENGINE)
         title = name(self.state.engine.adapter_name(meant.id))

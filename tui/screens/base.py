@@ -122,8 +122,24 @@ class Desk(Covered):
 
     def change_settings(self, settings: specs.ChatSettings) -> None:
         """New settings for the chat shown, whether it exists yet or not."""
-        if not self.state.chat:
+        self.mark(What.ENGINE)
+        chat, wanted = self.state.chat, self.state.wanted
+        if not chat:
             self.state.blank = replace(self.state.blank, settings=settings)
-            self.mark(What.ENGINE)
             return
-        self.ask(commands.ChangeChat(chat=self.state.chat, settings=settings), self.link.take_chat)
+        wanted[chat] = settings
+
+        def answered() -> None:
+            if wanted.get(chat) is settings:  # else more was asked for meanwhile, and is still on its way
+                del wanted[chat]
+                self.mark(What.ENGINE)
+
+        def changed(info: specs.ChatInfo) -> None:
+            self.link.take_chat(info)
+            answered()
+
+        def refused(info: ErrorInfo) -> None:
+            answered()
+            self.fail(info)
+
+        self.ask(commands.ChangeChat(chat, settings=settings), changed, failed=refused)

@@ -1,4 +1,4 @@
-"""First messages of new chats over a slow line: each goes to the chat that it was written in."""
+"""Keys that outrun the engine's answers over a slow line: none is lost, and each does what it would later."""
 
 from __future__ import annotations
 
@@ -91,3 +91,27 @@ async def test_a_slash_command_is_done_before_the_words_behind_it() -> None:
         typed(desk, *"/new", "enter", "Two, please.", "enter")
         _, (second, two) = await sent(desk, 2)
         assert (two, second != first) == ("Two, please.", True)
+
+
+async def test_settings_changed_within_a_round_trip_are_all_changed() -> None:
+    async with open_desk(Far()) as desk:
+        typed(desk, "One, please.", "enter")
+        ((chat, _),) = await sent(desk, 1)
+        for command, argument in (("no_think", ""), ("budget", "64"), ("system", "Be brief.")):
+            desk.bench.run_command(command, argument)
+        assert not desk.bench.state.settings().think
+        await desk.until(lambda: not desk.bench.state.wanted)
+        settings = desk.bench.state.settings()
+        assert settings == desk.engine.chats[chat].settings
+        assert (settings.think, settings.think_budget, settings.system) == (False, 64, "Be brief.")
+
+
+async def test_a_refused_change_shows_what_holds() -> None:
+    async with open_desk(Far()) as desk:
+        typed(desk, "One, please.", "enter")
+        await sent(desk, 1)
+        desk.engine.refuse(commands.ChangeChat, "no_such_chat", "There is no such chat")
+        desk.bench.run_command("no_think")
+        assert not desk.bench.state.settings().think
+        await desk.until("There is no such chat")
+        assert desk.bench.state.settings().think
