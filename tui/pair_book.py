@@ -35,6 +35,24 @@ class PairBook:
         """Those with one of the two."""
         return tuple(each for each in self.pairs if bool(each.question.strip()) != bool(each.answer.strip()))
 
+    def typed(self) -> tuple[Pair, ...]:
+        """Those with anything at all."""
+        return tuple(each for each in self.pairs if each != EMPTY)
+
+    def lay_before(self, found: Sequence[Pair], begun: Sequence[Pair]) -> None:
+        """What was there already, and what was begun there the last time, in front of what was typed by now.
+
+        The cursor stays with what is typed; else it goes to what was begun, or to a new pair.
+        """
+        if self.typed():
+            self.pairs[:0] = [*found, *begun]
+            self.at += len(found) + len(begun)
+            return
+        self.pairs = [*found, *begun] or [EMPTY]
+        self.at = len(self.pairs) - 1
+        if found and not begun:
+            self.add()
+
     def put(self, question: str, answer: str) -> bool:
         """What the pair under the cursor says now; whether that is something else."""
         changed = Pair(question, answer) != self.pair

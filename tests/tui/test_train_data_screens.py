@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
+from textual.widgets import TextArea
 
 from engine.api import commands, fault, runs
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_runs import REPORT, RunDesk
 from tests.tui.desk import NARROW, TINY, open_desk
+from tui.screens import pairs
 from tui.screens.data import DataScreen
 from tui.screens.mask import Mask
 from tui.screens.pairs import Pairs
@@ -194,6 +199,37 @@ async def test_enter_goes_from_question_to_answer_to_the_next_pair_and_half_a_pa
         screen = desk.app.screen
         assert isinstance(screen, Pairs)
         assert screen.question.text == "how"
+
+
+async def test_what_is_typed_before_the_dataset_is_read_comes_after_it_and_replaces_nothing(
+    trainer: RunDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(trainer.engine)
+    there = tuple(commands.QAPair(f"q{number}", f"a{number}") for number in range(3))
+    shelf.kept["my-pairs"] = there
+    at_hand, request = asyncio.Event(), trainer.engine.request
+
+    async def slowly(command: Any) -> Any:
+        if isinstance(command, commands.ReadRows):
+            await at_hand.wait()
+        return await request(command)
+
+    monkeypatch.setattr(trainer.engine, "request", slowly)
+    monkeypatch.setattr(pairs, "QUIET", 0.05)
+    async with open_desk(trainer.engine, NARROW) as desk:
+        await desk.press("f4")
+        await desk.until("240 chats")
+        await desk.press("ctrl+n", *"why", "enter", *"so", "escape", "escape")  # left before it is read
+        await desk.until(lambda: isinstance(desk.app.screen, Train))
+        await desk.press("ctrl+n", *"who", "enter", *"me", "enter", *"ho")
+        await desk.pilot.pause(0.2)
+        assert shelf.kept["my-pairs"] == there
+        at_hand.set()
+        await desk.until("5 pairs · 1 not finished")
+        await desk.press("w")
+        assert desk.app.screen.query_one("#question", TextArea).text == "how"
+        why, who = commands.QAPair("why", "so"), commands.QAPair("who", "me")
+        await desk.until(lambda: shelf.kept["my-pairs"] == (*there, why, who))
 
 
 async def test_a_deleted_pair_comes_back_and_escape_goes_to_the_list_first(trainer: RunDesk) -> None:

@@ -88,6 +88,8 @@ class Pairs(Layer):
         self._saved: tuple[commands.QAPair, ...] = ()
         self._other = 0
         self._filling = False
+        self._known = False
+        """Whether what is there already has been read: nothing is written in its place before."""
         self.book = PairBook()
         self.table = PairTable(self.book)
         self.head = Title("Questions and answers")
@@ -116,8 +118,12 @@ class Pairs(Layer):
 
     def on_unmount(self) -> None:
         """Left by whatever key: nothing that was typed is lost."""
-        pair_draft.keep(self._dataset(), self.book.unfinished())
-        self._save()
+        dataset, typed = self._dataset(), self.book.typed()
+        if self._known:
+            pair_draft.keep(dataset, self.book.unfinished())
+            self._save()
+        elif typed:
+            pair_draft.keep(dataset, (*pair_draft.recall(dataset), *typed))
 
     def on_resize(self) -> None:
         self._fit()
@@ -145,32 +151,28 @@ class Pairs(Layer):
         if page.more and page.pairs:
             self._read(len(found), found)
             return
-        typed = self.book.whole()  # what came before the answer did is kept, after what was there
         self._saved = found
-        begun = self._begun()
-        self.book.pairs[:] = [*found, *begun, *typed] or self.book.pairs
-        if begun and not typed:
-            self.book.go(len(self.book.pairs) - 1)
-        elif found and not typed:
-            self.book.add()
-        else:
-            self.book.go(len(self.book.pairs) - 1)
-        self._show()
+        self._lay_before(found)
         if page.other:
             words = f"{plural(page.other, 'row')} of {self._dataset()} are more than a question and an answer"
             self.say(f"{words}: give a new name, or they are left out.", grave=True, for_seconds=12)
 
     def _unread(self, info: ErrorInfo) -> None:
-        if info.code not in UNREAD:
-            self.say(info.sentence(), grave=True, for_seconds=8)
-        if begun := self._begun():
-            self.book.pairs[:] = [*begun, *self.book.whole()]
-            self.book.go(len(self.book.pairs) - 1)
-        self._show()
+        if info.code in UNREAD:
+            self._lay_before(())
+        else:
+            self.say(
+                f"{info.sentence()} What you write is kept for the next time.", grave=True, for_seconds=8
+            )
 
-    def _begun(self) -> tuple[commands.QAPair, ...]:
-        """What was left unfinished the last time; none while something is typed already."""
-        return () if self.book.unfinished() else pair_draft.recall(self._dataset())
+    def _lay_before(self, found: tuple[commands.QAPair, ...]) -> None:
+        self.book.put(self.question.text, self.answer.text)
+        typed = bool(self.book.typed())
+        self.book.lay_before(found, pair_draft.recall(self._dataset()))
+        self._known = True
+        self._show()
+        if typed:
+            self._save_soon()
 
     # --- what is typed ----------------------------------------------------------------------
 
@@ -190,9 +192,11 @@ class Pairs(Layer):
     def _show(self) -> None:
         """The pair under the cursor in its fields."""
         self._filling = True
+        pair = self.book.pair
         with self.prevent(TextArea.Changed):
-            self.question.load_text(clean(self.book.pair.question))
-            self.answer.load_text(clean(self.book.pair.answer))
+            for area, text in ((self.question, clean(pair.question)), (self.answer, clean(pair.answer))):
+                if area.text != text:  # loading it again would take the cursor away from who types there
+                    area.load_text(text)
         self._filling = False
         self.table.redraw()
         self._tell()
@@ -211,7 +215,7 @@ class Pairs(Layer):
 
     def _save(self) -> None:
         pairs = self.book.whole()
-        if pairs and pairs != self._saved:
+        if self._known and pairs and pairs != self._saved:
             self.desk.attempt(self._write(pairs), failed=self._not_saved)
 
     async def _write(self, pairs: tuple[commands.QAPair, ...]) -> None:
@@ -226,6 +230,12 @@ class Pairs(Layer):
         if self._timer is not None:
             self._timer.stop()
         pairs = self.book.whole()
+        if not self._known:
+            if train:
+                self.say(f"{self._dataset()} is still being read; try again in a moment.")
+            else:
+                self.dismiss(None)
+            return
         if pairs and pairs != self._saved:
             await self._write(pairs)
         if pairs and (train or self._path):

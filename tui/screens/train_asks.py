@@ -137,7 +137,7 @@ class TrainAsks(TrainForm):
         asked = self._asked
         self.desk.ask(
             commands.EstimateRun(spec=spec),
-            lambda estimate: self._take_estimate(asked, estimate),
+            lambda estimate: self.take_estimate(estimate) if asked == self._asked else None,
             failed=lambda info: self.refuse(info) if asked == self._asked else None,
         )
 
@@ -215,8 +215,9 @@ class TrainAsks(TrainForm):
         warning = rate_warning(spec, model.parameters) if model is not None and model.parameters else ""
         self.row("rate").note(f"{warning}." if warning else "")
 
-    def _take_estimate(self, asked: int, estimate: runs.Estimate) -> None:
-        if not self.is_attached or asked != self._asked:
+    def take_estimate(self, estimate: runs.Estimate) -> None:
+        """Show what the run takes, as the form stands."""
+        if not self.is_attached:
             return
         self.estimate = estimate
         verdict, style = (

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from engine.api import ErrorInfo, commands
+from typing import TYPE_CHECKING
+
+from engine.api import ErrorInfo, commands, runs
 from tui import train_draft
 from tui.race_line import Asked
 from tui.screens.train_data import TrainData
 
+if TYPE_CHECKING:
+    from tui.modals.race_line import RaceLine
+
 
 class TrainRace(TrainData):
     """Asks for the line, starts the race, and hands it to the workbench."""
+
+    _asking: RaceLine | None = None
 
     def action_race_runs(self, said: str = "") -> None:
         from tui.modals.race_line import RaceLine
@@ -26,11 +33,18 @@ class TrainRace(TrainData):
         first = said or self.desk.race_line
 
         def asked(found: Asked | None) -> None:
+            self._asking = None
             if found is not None:
                 self.starting = True
                 self.desk.attempt(self._race(found), failed=self._not_started)
 
-        self.app.push_screen(RaceLine(first, one_s), asked)
+        self._asking = RaceLine(first, one_s)
+        self.app.push_screen(self._asking, asked)
+
+    def take_estimate(self, estimate: runs.Estimate) -> None:
+        super().take_estimate(estimate)
+        if self._asking is not None and estimate.seconds is not None:
+            self._asking.learn(estimate.seconds)
 
     def _not_started(self, info: ErrorInfo) -> None:
         """A start was refused."""
