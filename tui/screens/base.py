@@ -120,12 +120,14 @@ class Desk(Covered):
         label = self.state.engine.adapter_label(reply.adapter, reply.settings)
         return f"{title} + {label}" if reply.adapter else title
 
-    def change_settings(self, settings: specs.ChatSettings) -> None:
-        """New settings for the chat shown, whether it exists yet or not."""
+    def change_settings(self, settings: specs.ChatSettings, *, model: str | None = None) -> None:
+        """New settings for the chat shown, whether it exists yet or not, and another model."""
         self.mark(What.ENGINE)
         chat, wanted = self.state.chat, self.state.wanted
         if not chat:
-            self.state.blank = replace(self.state.blank, settings=settings)
+            blank = self.state.blank
+            model = blank.model if model is None else model
+            self.state.blank = replace(blank, settings=settings, model=model)
             return
         wanted[chat] = settings
 
@@ -142,4 +144,4 @@ class Desk(Covered):
             answered()
             self.fail(info)
 
-        self.ask(commands.ChangeChat(chat, settings=settings), changed, failed=refused)
+        self.ask(commands.ChangeChat(chat, model=model, settings=settings), changed, failed=refused)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from msgspec.structs import replace
-
 from engine.api import ErrorInfo, commands, specs
 from tui.paths import whole_path
 from tui.places import label, parse
@@ -48,27 +46,20 @@ class ModelVerbs(Desk):
                 )
             )
             return
-        if self.state.chat:
-            settings = self._settings_on(model_id)
-            change = commands.ChangeChat(chat=self.state.chat, model=model_id, settings=settings)
-            self.ask(change, self.link.take_chat)
-        else:
-            settings = self._settings_on(model_id) or self.state.blank.settings
-            self.state.blank = replace(self.state.blank, settings=settings, model=model_id)
-            self.mark(What.ENGINE)
+        self.change_settings(self._settings_on(model_id), model=model_id)
         self.warm(model_id, quant=quant)
 
-    def _settings_on(self, model_id: str) -> specs.ChatSettings | None:
-        """The chat's settings without an adapter that was made for another model; None: nothing changes."""
+    def _settings_on(self, model_id: str) -> specs.ChatSettings:
+        """The chat's settings without an adapter that was made for another model."""
         settings = self.state.settings()
         known = self.state.engine.adapters
         off = [
             each.id for each in settings.adapters if each.id in known and not known[each.id].fits(model_id)
         ]
-        if not off:
-            return None
         for each in off:
             self.say(f"{name(known[each].name)} is off: it was trained on another model.")
+        if not off:
+            return settings
         return settings.with_adapters(*(each for each in settings.adapters if each.id not in off))
 
     def warm(self, model_id: str, *, evict: bool = False, quant: specs.Quant | None = None) -> None:

@@ -141,10 +141,8 @@ class ReplyVerbs(Desk):
     def _catch_up(self, opened: Blank) -> None:
         """What was changed on the chat shown while it was opened holds from its next message on."""
         now, self.state.blank = self.state.blank, replace(self.state.blank, saved=True)
-        if now.settings != opened.settings:
-            self.change_settings(now.settings)
-        if now.model != opened.model:
-            self.ask(commands.ChangeChat(self.state.chat, model=now.model), self.link.take_chat)
+        if (now.model, now.settings) != (opened.model, opened.settings):
+            self.change_settings(now.settings, model=now.model)
 
     def _not_sent(self, info: ErrorInfo) -> None:
         """Give the text back to the composer where that is empty; else it keeps waiting in the transcript."""
