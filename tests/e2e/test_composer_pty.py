@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.api import Client, Target, commands, connect
 from tests.support.pty_app import PtyApp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(180)]
@@ -125,3 +126,22 @@ async def test_what_is_typed_right_after_enter_stays() -> None:
         app.type("What is 1 + 2?\rnext one")
         await app.until("› next one", 10.0)
         await app.until("= 3", what="the answer to what was sent")
+
+
+async def test_messages_and_chats_of_one_burst_are_each_their_own() -> None:
+    with PtyApp() as app:
+        await app.until("Ask something")  # the link need not be open yet
+        app.type("What is 1 + 2?\rWhat is 20 + 3?\r/new\rWhat is 300 + 4?\r\x0eWhat is 5 + 50?\r")
+        await app.until("= 55", what="the answer to the last one")
+        client = await connect(Target())
+        try:
+            listed: commands.ChatList = await client.request(commands.ListChats())
+            chats = [await asked(client, each.id) for each in listed.chats]
+        finally:
+            await client.close()
+    assert sorted(chats) == [["What is 1 + 2?", "What is 20 + 3?"], ["What is 300 + 4?"], ["What is 5 + 50?"]]
+
+
+async def asked(client: Client, chat: str) -> list[str]:
+    page: commands.ChatPage = await client.request(commands.ReadChat(chat))
+    return [each.text for each in page.messages if each.role == "user"]
