@@ -11,7 +11,7 @@ from tui.curve import Curve
 from tui.dirty import Dirty, What
 from tui.state import EngineState
 
-CURVES = 50
+CURVES = 8
 """Curves kept of runs that ended, those read last: one can hold a megabyte, and the log has them all."""
 
 
@@ -105,7 +105,9 @@ def _change(state: EngineState, run: runs.RunInfo) -> set[Dirty]:
 
 
 def _forget_curves(state: EngineState) -> None:
-    ended = [run for run in state.curves if run not in state.runs or not _going(state.runs[run])]
+    drawn = {run for shown in state.drawn.values() for run in shown}
+    others = [run for run in state.curves if run not in drawn]
+    ended = [run for run in others if run not in state.runs or not _going(state.runs[run])]
     for each in ended[:-CURVES]:
         del state.curves[each]
 

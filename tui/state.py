@@ -15,7 +15,7 @@ from tui.weights import label
 HISTORY = 60
 """Points kept of each small chart."""
 
-MEMORY_POINTS = 1200
+MEMORY_POINTS = 600
 """Points kept of the engine's memory over time: 20 minutes at full detail, hours at less."""
 
 LinkState = Literal["connecting", "open", "lost"]
@@ -145,7 +145,9 @@ class EngineState(msgspec.Struct):
     """What the engine held over time, oldest first, of the memory that models are computed in."""
     runs: dict[str, training.RunInfo] = msgspec.field(default_factory=dict)
     curves: dict[str, Curve] = msgspec.field(default_factory=dict)
-    """By run; those that moved or were looked at since the start."""
+    """By run: those that go on, those that are drawn, and the ended ones that moved or were read last."""
+    drawn: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """By screen, the runs whose curves it draws: none of these is forgotten."""
     etas: dict[str, float] = msgspec.field(default_factory=dict)
     """Seconds left, by run that trains."""
     adapters: dict[str, training.AdapterInfo] = msgspec.field(default_factory=dict)

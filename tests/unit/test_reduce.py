@@ -259,3 +259,13 @@ def test_curves_of_ended_runs_are_forgotten_beyond_those_read_last(state: Engine
         take_curve(state, run, Curve())
     assert len(state.curves) == CURVES + 1
     assert {"going", f"{3 * CURVES - 1}"} <= set(state.curves)
+
+
+def test_curves_that_a_screen_draws_are_not_forgotten(state: EngineState) -> None:
+    ended = [run_info(number, id=f"{number}", state="done", ended=2.0) for number in range(3 * CURVES)]
+    state.drawn["runs"] = tuple(run.id for run in ended[: CURVES + 2])
+    for run in ended:
+        apply(state, events.RunChanged(run=run))
+        take_curve(state, run, Curve())
+    assert set(state.drawn["runs"]) <= set(state.curves)
+    assert len(state.curves) == CURVES + 2 + CURVES

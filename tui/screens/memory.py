@@ -91,6 +91,9 @@ class Memory(MemoryMoves):
         self.draw()
         self.call_after_refresh(self.draw)
 
+    def on_unmount(self) -> None:
+        self.state.engine.drawn.pop(self.place.name, None)
+
     def on_resize(self) -> None:
         self._fit()
 
@@ -112,6 +115,7 @@ class Memory(MemoryMoves):
         if not self.is_mounted:
             return
         chosen = [self.shown, *([self.over] if self.over else [])]
+        self.state.engine.drawn[self.place.name] = tuple(chosen)
         self.view.tracks = [self._track(run) for run in chosen]
         self.head.say(self._summary())
         self.facts.redraw()

@@ -148,6 +148,10 @@ class Runs(RunsAfter, RunsLife, RunsMoves, RunsRace):
         self.draw()
         self.call_after_refresh(self.draw)  # news that came while it was being mounted went by
 
+    def on_unmount(self) -> None:
+        self.state.engine.drawn.pop(self.place.name, None)
+        self.desk.read_shown_run()
+
     def on_resize(self) -> None:
         self._fit()
 
@@ -180,6 +184,7 @@ class Runs(RunsAfter, RunsLife, RunsMoves, RunsRace):
         self.head.say(self._summary())
         self.chart.whole_page = self.has_class("-full")
         self.table.redraw()
+        engine.drawn[self.place.name] = tuple(each.id for each in self.view.drawn)
         for each in self.view.drawn:
             self._read(each)
         here = run.id if run is not None else ""
@@ -204,9 +209,11 @@ class Runs(RunsAfter, RunsLife, RunsMoves, RunsRace):
         return " · ".join(parts)
 
     def _read(self, run: runs.RunInfo) -> None:
-        """Have its curve read from the log, once."""
+        """Have its curve read from the log, once for as long as it is kept."""
         curve = self.state.engine.curves.get(run.id)
-        if (curve is None or not curve.whole) and run.id not in self._asked:
+        if curve is not None and curve.whole:
+            self._asked.discard(run.id)
+        elif run.id not in self._asked:
             self._asked.add(run.id)
             self.desk.read_run(run.id)
 
