@@ -361,7 +361,8 @@ def _command(role: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
+    # Of glibc's heaps, one for each busy thread, none gives back what a run and replies beside it broke up.
+    environment = {"MALLOC_ARENA_MAX": "1"} | os.environ
     root = Path(__file__).resolve().parent.parent
     if (root / "pyproject.toml").exists():
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH")]))

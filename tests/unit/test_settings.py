@@ -98,6 +98,9 @@ def test_an_engine_is_started_with_the_variables_and_the_shell_wins(monkeypatch:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("HSA_OVERRIDE_GFX_VERSION", raising=False)
     environment = daemon._environment()
+    assert environment["MALLOC_ARENA_MAX"] == "1"
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert daemon._environment()["MALLOC_ARENA_MAX"] == "4"
     assert environment["HSA_OVERRIDE_GFX_VERSION"] == "11.0.0"
     assert environment["OMP_NUM_THREADS"] == "2"
     engine_env.apply({"HSA_OVERRIDE_GFX_VERSION": "11.0.0", "OMP_NUM_THREADS": "7"})
