@@ -9,17 +9,25 @@ from textual import events as keyboard
 
 from engine.api import commands
 from tests.support.fake_engine import FakeEngine
+from tests.support.fake_runs import RunDesk
 from tests.tui.desk import Desk, open_desk
-
-ROUND_TRIP = 0.15
-"""Seconds."""
+from tui.screens.train import Train
 
 
 class Far(FakeEngine):
     """An engine behind a slow line."""
 
+    round_trip = 0.15
+    """Seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[Any] = []
+        """Requests on their way, or answered."""
+
     async def request(self, command: Any) -> Any:
-        await asyncio.sleep(ROUND_TRIP)
+        self.begun.append(command)
+        await asyncio.sleep(self.round_trip)
         return await super().request(command)
 
 
@@ -73,9 +81,10 @@ async def test_the_next_chat_stays_incognito_when_the_one_before_it_is_opened() 
 
 
 async def test_what_is_changed_while_a_chat_is_opened_holds_in_it() -> None:
-    async with open_desk(Far()) as desk:
+    engine = Far()
+    async with open_desk(engine) as desk:
         typed(desk, "One, please.", "enter")
-        await desk.until(lambda: desk.bench.state.pending)
+        await desk.until(lambda: any(isinstance(each, commands.NewChat) for each in engine.begun))
         desk.bench.run_command("no_think")
         ((chat, _),) = await sent(desk, 1)
         await desk.until(lambda: desk.engine.asked(commands.ChangeChat))
@@ -115,3 +124,25 @@ async def test_a_refused_change_shows_what_holds() -> None:
         assert not desk.bench.state.settings().think
         await desk.until("There is no such chat")
         assert desk.bench.state.settings().think
+
+
+async def test_a_form_filled_in_before_its_answers_came_is_kept() -> None:
+    engine = Far()
+    RunDesk(engine)
+    async with open_desk(engine) as desk:
+        engine.round_trip = 60.0
+        await desk.press("f4")
+        await desk.until(lambda: isinstance(desk.app.screen, Train))
+        form = desk.app.screen
+        assert isinstance(form, Train)
+        form.text_fields["name"].focus()
+        await desk.press("x")
+        assert not form.ready.is_set()
+        named = form.text_fields["name"].value
+        form.dismiss()
+        await desk.press("f4")
+        await desk.until(lambda: isinstance(desk.app.screen, Train) and desk.app.screen is not form)
+        again = desk.app.screen
+        assert isinstance(again, Train)
+        assert again.text_fields["name"].value == named
+        assert "x" in named

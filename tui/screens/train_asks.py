@@ -98,7 +98,7 @@ class TrainAsks(TrainForm):
         self.refuse(info)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        self.touched = self.touched or (event.input.has_focus and self.ready.is_set())
+        self.touched = self.touched or event.input.has_focus
         self.check_soon()
 
     def check_soon(self) -> None:
