@@ -97,7 +97,7 @@ class Pump:
         """What is ready; blocks until something is. What would be told of again and again is left out."""
         poll = select.poll()
         poll.register(self._out, select.POLLOUT if self._down else 0)  # an end is told even so (poll(2))
-        if not self._up:
+        if not self._up and not self.refused:  # what the client says to a refusal is for the next connection
             poll.register(self._source, select.POLLIN)
         wanted = (0 if self._down else select.POLLIN) | (select.POLLOUT if self._up else 0)
         if wanted and not self.engine_ended:

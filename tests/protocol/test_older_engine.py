@@ -54,6 +54,17 @@ async def test_its_runs_are_listed_read_followed_and_stopped(
     await client.close()
 
 
+async def test_a_refusal_whose_connection_ends_late_is_answered_on_the_next_one(
+    old: OlderEngine, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near(home, monkeypatch)
+    old.lingers = 0.5
+    async with asyncio.timeout(60):
+        client = await connect(Target(host="box", person=False), start=False)
+    assert old.greeted == [PROTOCOL, OLDER]
+    await client.close()
+
+
 async def test_anything_else_gets_a_sentence_and_the_command_that_helps(old: OlderEngine) -> None:
     client = await connect(start=False)
     for command in (c.ListModels(), c.Send("c", "hi"), c.PauseRun(RUN), c.ReadHealth("")):

@@ -25,6 +25,8 @@ class OlderEngine:
         self.asked: list[str] = []
         self.greeted: list[int] = []
         self.stopped = asyncio.Event()
+        self.lingers = 0.0
+        """Seconds between a refusal and the end of its connection."""
         self._attached: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
@@ -49,6 +51,8 @@ class OlderEngine:
                     await writer.drain()
             else:
                 say(self.recorded["refused"])
+                await writer.drain()
+                await asyncio.sleep(self.lingers)
         finally:
             writer.close()
 
