@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
-from engine.api import DEFINITIONS, advice_here, memory, pools, shared_here, specs
+from engine.api import DEFINITIONS, advice_here, events, memory, pools, shared_here, specs
+from tui.cli import machine_samples
 from tui.cli.doctor import memory as doctor
 from tui.cli.main import DONE, main
 from tui.cli.monitor import facts, line, pool_rows, remarks, rows
@@ -184,3 +187,39 @@ def test_every_number_is_in_doctors_report(capsys: pytest.CaptureFixture[str]) -
     assert dumped["ram_available"]["source"] == "/proc/meminfo: MemAvailable, kB"
     assert main(["doctor", "--numbers"]) == DONE
     assert "Memory, every number" in capsys.readouterr().out
+
+
+class Attached:
+    """An engine's client that tells one sample, then nothing more."""
+
+    def __init__(self, sample: specs.MonitorSample) -> None:
+        self._sample = sample
+        self.closed = False
+
+    async def events(self) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(body=events.Sampled(self._sample))
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_an_engine_that_hung_for_a_while_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, first, second = (replace(SAMPLE, at=at) for at in (0.0, 1.0, 2.0))
+    clients = [Attached(first), Attached(second)]
+    waiting = iter(clients)
+
+    async def attached(engine: int | None) -> Attached:
+        return next(waiting)
+
+    monkeypatch.setattr(machine_samples, "lock_holder", lambda: 7)
+    monkeypatch.setattr(machine_samples, "_attached", attached)
+    monkeypatch.setattr(
+        machine_samples, "machine_sampler", lambda engine: SimpleNamespace(sample=lambda: own)
+    )
+    for name, value in (("ANSWER_SECONDS", 0.05), ("PERIOD", 0.001), ("AGAIN", 3)):
+        monkeypatch.setattr(machine_samples, name, value)
+    stream = machine_samples.stream()
+    told = [(await anext(stream))[0].at for _ in range(5)]
+    assert told == [1.0, 0.0, 0.0, 0.0, 2.0]
+    assert clients[0].closed

@@ -16,6 +16,8 @@ SETTLE_SECONDS = 0.25
 """Over which the CPU is measured for a single one."""
 ANSWER_SECONDS = 3.0
 """That an engine has to answer, and between two of its samples; after that they are taken here."""
+AGAIN = 30
+"""Samples taken here of an engine that did not answer, until it is asked again."""
 Sampled = tuple[specs.MonitorSample, int | None]
 """A sample, and the engine's process, if one runs."""
 
@@ -37,7 +39,10 @@ async def one() -> Sampled:
 
 
 async def stream() -> AsyncIterator[Sampled]:
-    """One a second, without end: an engine that starts is attached to, one that ends is left."""
+    """One a second, without end: an engine that starts is attached to, one that ends or hangs is left.
+
+    One that hung is attached to again once it answers.
+    """
     while True:
         engine = lock_holder()
         client = await _attached(engine)
@@ -50,12 +55,11 @@ async def stream() -> AsyncIterator[Sampled]:
             finally:
                 await client.close()
         engine = lock_holder()
-        sampler = machine_sampler(engine)
-        while True:
+        sampler, taken = machine_sampler(engine), 0
+        while lock_holder() == engine and (engine is None or taken < AGAIN):
             await asyncio.sleep(PERIOD)
             yield _without(sampler.sample(), engine), engine
-            if lock_holder() != engine:
-                break
+            taken += 1
 
 
 async def _attached(engine: int | None) -> Client | None:
