@@ -6,9 +6,13 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.homes import move_into, new_home
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:

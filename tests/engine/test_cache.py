@@ -27,7 +27,7 @@ def states(length: int, offset: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 40)), min_size=1, max_size=8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_growing_layer_holds_what_a_dynamic_one_holds(moves: list[tuple[int, int]]) -> None:
     ours, theirs = GrowingLayer(), DynamicLayer()
     for length, drop in moves:
@@ -59,7 +59,7 @@ def test_a_token_is_written_in_place_until_the_buffer_is_full() -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_sliding_layer_shows_the_same_rows_and_keeps_the_rest(lengths: list[int]) -> None:
     ours, theirs = GrowingSlidingLayer(WINDOW), DynamicSlidingWindowLayer(WINDOW)
     for length in lengths:
@@ -87,7 +87,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadedModel]:
         max_size=5,
     )
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_reused_prefix_gives_the_logits_of_a_fresh_prefill(
     family: str, prompts: list[tuple[int, list[int]]], loaded: dict[str, LoadedModel]
 ) -> None:

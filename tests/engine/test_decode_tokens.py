@@ -68,7 +68,7 @@ def test_text_comes_back_in_pieces_without_half_characters(
 
 
 @given(ids=st.lists(st.integers(0, 331), max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_ids_of_a_byte_level_vocabulary(ids: list[int], byte_level: PreTrainedTokenizerBase) -> None:
     assert "".join(streamed(byte_level, ids)) == at_once(byte_level, ids)
 
@@ -77,13 +77,13 @@ FALLBACK = byte_fallback_tokenizer()
 
 
 @given(ids=st.lists(st.integers(0, len(FALLBACK) - 1), max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_ids_of_a_vocabulary_that_falls_back_to_bytes(ids: list[int]) -> None:
     assert "".join(streamed(FALLBACK, ids)) == at_once(FALLBACK, ids)
 
 
 @given(text=st.text(max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_survives_the_way_through_ids(text: str, byte_level: PreTrainedTokenizerBase) -> None:
     ids = byte_level.encode(text, add_special_tokens=False)
     assert "".join(streamed(byte_level, ids)) == at_once(byte_level, ids)

@@ -77,7 +77,7 @@ def fields(sampling: Sampling) -> dict[str, float]:
     st.floats(0, 1),
     st.floats(0, 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_the_settings_a_possible_token_is_drawn(
     logits: list[float], top_k: int, top_p: float, min_p: float
 ) -> None:

@@ -23,7 +23,7 @@ def curve_of(losses: list[float]) -> Curve:
     return curve
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(1, 12_000), min_size=1, max_size=4, unique=True))
 def test_a_long_curve_is_bounded_and_keeps_every_tall_spike(spikes: list[int]) -> None:
     losses = [1.0 + 1 / step for step in range(1, 12_001)]

@@ -388,7 +388,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(json_values)
 def test_no_json_makes_the_reader_fail(tmp_path: Path, value: Any) -> None:
     read(written(tmp_path, json.dumps(value)))
@@ -502,7 +502,7 @@ class Shelf:
         return result
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees())
 async def test_our_json_brings_back_the_same_tree(
     tmp_path_factory: pytest.TempPathFactory, tree: tuple[ChatInfo, list[Message]]

@@ -105,7 +105,7 @@ def test_built_in_presets_hold_values_that_may_be() -> None:
 
 
 @given(st.text(max_size=80), st.floats(0, 5), st.integers(0, 2**63 - 1))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_and_number_survives_the_file(system: str, temperature: float, seed: int) -> None:
     chosen = specs.ChatSettings(
         system=system.encode("utf-8", "ignore").decode(),
