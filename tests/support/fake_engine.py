@@ -85,6 +85,7 @@ class FakeEngine:
         self.context = commands.ContextUse()
         """What the next prompt takes, whatever is asked."""
         self.dials = 0
+        self._held: dict[type, asyncio.Event] = {}
         self._ids = itertools.count(1)
         self._queue: asyncio.Queue[events.Body | EngineLost | None] = asyncio.Queue()
 
@@ -96,6 +97,8 @@ class FakeEngine:
         return self
 
     async def request(self, command: Any) -> Any:
+        if (held := self._held.get(type(command))) is not None:
+            await held.wait()
         self.requests.append(command)
         answer = self.answers.get(type(command)) or getattr(
             self, f"_on_{type(command).__name__.lower()}", None
@@ -130,6 +133,10 @@ class FakeEngine:
     def asked(self, kind: type) -> list[Any]:
         """The requests of this type so far."""
         return [command for command in self.requests if isinstance(command, kind)]
+
+    def hold(self, kind: type) -> asyncio.Event:
+        """Answer this type of request only once the event is set."""
+        return self._held.setdefault(kind, asyncio.Event())
 
     def refuse(self, kind: type, code: str, title: str, detail: str = "", remedy: str = "") -> None:
         """Answer this type of request with an error from now on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -112,17 +111,8 @@ async def test_the_slash_command_opens_form_and_line(trainer: RunDesk) -> None:
         await desk.until("2 runs · about 1 min 16 s · one after another")
 
 
-async def test_the_line_tells_the_time_once_it_is_known(
-    trainer: RunDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at_hand, request = asyncio.Event(), trainer.engine.request
-
-    async def slowly(command: Any) -> Any:
-        if isinstance(command, commands.EstimateRun):
-            await at_hand.wait()
-        return await request(command)
-
-    monkeypatch.setattr(trainer.engine, "request", slowly)
+async def test_the_line_tells_the_time_once_it_is_known(trainer: RunDesk) -> None:
+    at_hand = trainer.engine.hold(commands.EstimateRun)
     async with open_desk(trainer.engine) as desk:
         await desk.say_command("/race r=8,16 queue")
         await desk.until("2 runs · one after another")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 from textual.widgets import TextArea
@@ -207,14 +204,7 @@ async def test_what_is_typed_before_the_dataset_is_read_comes_after_it_and_repla
     shelf = Shelf(trainer.engine)
     there = tuple(commands.QAPair(f"q{number}", f"a{number}") for number in range(3))
     shelf.kept["my-pairs"] = there
-    at_hand, request = asyncio.Event(), trainer.engine.request
-
-    async def slowly(command: Any) -> Any:
-        if isinstance(command, commands.ReadRows):
-            await at_hand.wait()
-        return await request(command)
-
-    monkeypatch.setattr(trainer.engine, "request", slowly)
+    at_hand = trainer.engine.hold(commands.ReadRows)
     monkeypatch.setattr(pairs, "QUIET", 0.05)
     async with open_desk(trainer.engine, NARROW) as desk:
         await desk.press("f4")
